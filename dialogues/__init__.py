@@ -1,0 +1,1 @@
+"""Room 0: a file becomes checked dialogues in three stable splits."""

@@ -1,0 +1,280 @@
+"""A chat indexed once: which turn holds which word, value or denial, and which turn speaks of a sentence best."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from itertools import pairwise
+
+from dialogues.dialogue import Dialogue
+from evaluation.lexicon import NO, PARAPHRASES, YES
+from evaluation.mentions import AMOUNT, DATE, ID, NUMBER, Mention, code_key, number_key, spot
+from evaluation.polarity import Sentence, read, stem
+
+_DIGIT = re.compile(r"\d")
+_PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_]+")
+_ALNUM = re.compile(r"[^\W_]+")
+IMPLIED = "implied"
+_TENS = {"twenty": 20, "thirty": 30}
+_ORDINALS = {
+    word: n
+    for n, word in enumerate(["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"], 1)
+}
+# What people say instead of a number; it supports one and is never checked itself.
+_IMPLIED = {
+    "a": "1", "an": "1", "one": "1", "once": "1", "single": "1", "couple": "2", "both": "2", "pair": "2", "twice": "2",
+    "double": "2", "either": "2", "triple": "3", "fortnight": "2", "dozen": "12", "half": "30",
+    **{word: str(n) for word, n in _ORDINALS.items()}, "tenth": "10", "fifteenth": "15", "twentieth": "20", "thirtieth": "30", "hundred": "100", "hundreds": "100", "thousands": "1000", "weekend": "2", "quarter": "15",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A mention in the chat: in which turn, as written, and the stems of the words around it."""
+
+    turn: int
+    text: str
+    mention: Mention
+    near: frozenset[str]
+    unit: str
+
+
+@dataclass(eq=False, slots=True)
+class Chat:
+    """What a chat says, ready to be asked. Turns are 0-based; a turn's speaker counts among its words."""
+
+    size: int
+    text: str  # all turns in small letters, for words that are written together or cut short
+    turns_of: dict[str, list[int]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # word or stem -> turns, ascending
+    spoken_by: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    values: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))  # (kind, key) -> turns
+    said: list[Said] = field(default_factory=list)
+    sentences: dict[str, list[tuple[int, Sentence, bool | None]]] = field(default_factory=lambda: defaultdict(list))
+    by_prefix: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    negating: set[int] = field(default_factory=set)  # turns with a "not"
+    denying: set[int] = field(default_factory=set)  # those, and turns with a word such as "failed"
+
+    def weight(self, stemmed: str) -> float:
+        """How telling a word is here: 0 when the chat lacks it, less the more turns hold it."""
+        turns = self.turns_of.get(stemmed)
+        return math.log(1 + self.size / len(turns)) if turns else 0.0
+
+    def best_turns(self, stems: Iterable[str], among: Collection[int] | None = None, top: int = 1) -> list[int]:
+        """The turns that share the most telling words with `stems`, best first, earliest on a tie."""
+        scores = dict.fromkeys(among or (), 0.0)
+        for word in sorted(stems):
+            weight = self.weight(word)
+            for turn in self.turns_of.get(word, ()):
+                if among is None or turn in scores:
+                    scores[turn] = scores.get(turn, 0.0) + weight
+        return sorted(scores, key=lambda turn: (-scores[turn], turn))[:top]
+
+    def turns_with(self, word: str) -> list[int]:
+        """Turns that hold a word in small letters, a derivation, a paraphrase, a misspelling or a run-together of it."""
+        stemmed = stem(word)
+        for form in (word, stemmed):
+            if form in self.turns_of:
+                return self.turns_of[form]
+        for form in (*_related(stemmed), *_derivations(word, self.by_prefix)):
+            if form in self.turns_of:
+                return self.turns_of[form]
+        return []
+
+    def holds(self, word: str) -> bool:
+        """Whether the chat has the word in any form, also inside another one (`Spotify` in `SpotifyCares`)."""
+        return bool(self.turns_with(word)) or (len(word) >= 4 and word in self.text)
+
+
+@lru_cache(maxsize=256)
+def index(dialogue: Dialogue) -> Chat:
+    """Read a chat once; the last 256 chats stay in memory."""
+    chat = Chat(len(dialogue.turns), "\n".join(f"{turn.speaker} {turn.text}" for turn in dialogue.turns).casefold())
+    texts = [turn.text for turn in dialogue.turns]
+    for number, turn in enumerate(dialogue.turns):
+        sentences = read(turn.text)
+        words = [part for match in _ALNUM.finditer(turn.text) for part in _parts(match[0])]
+        plain = {word.plain for sentence in sentences for word in sentence.words} | set(words)
+        speaker = [match[0].casefold() for match in _ALNUM.finditer(turn.speaker)]
+        for word in {*plain, *map(stem, plain), *speaker, *map(stem, speaker)}:
+            chat.turns_of[word].append(number)
+        for word in plain | set(speaker):
+            chat.by_prefix[word[:3]].add(word)
+        chat.spoken_by[turn.speaker.strip("#").casefold()].append(number)
+        _note_sentences(chat, number, sentences, texts[number + 1] if number + 1 < len(texts) else "")
+        _note_values(chat, number, turn.text, words)
+    return chat
+
+
+def _note_sentences(chat: Chat, number: int, sentences: tuple[Sentence, ...], reply: str) -> None:
+    """File each sentence under its words, with what it says of them: denied (True), stated (False) or open (None)."""
+    answer = [match[0].casefold() for _, match in zip(range(3), _ALNUM.finditer(reply[:80]), strict=False)]
+    replied = True if set(answer[:2]) & NO else False if set(answer[:1]) & YES else None
+    for place, sentence in enumerate(sentences):
+        asked = sentence.question and place == len(sentences) - 1
+        denied = True if sentence.denies else (replied if asked else None) if sentence.question else False
+        if sentence.cues:
+            chat.negating.add(number)
+        if sentence.denies or denied:
+            chat.denying.add(number)
+        for stemmed in sentence.stems:
+            chat.sentences[stemmed].append((number, sentence, denied))
+
+
+def _note_values(chat: Chat, number: int, text: str, words: list[str]) -> None:
+    keys: set[tuple[str, str]] = set()
+    for mention in spot(text):
+        near, unit = surroundings(text, mention)
+        chat.said.append(Said(number, text[mention.start : mention.end], mention, near, unit))
+        keys |= {(mention.kind, key) for key in mention.keys}
+        if mention.kind == AMOUNT:
+            keys |= {(NUMBER, key) for key in mention.keys}
+        if mention.kind == DATE:
+            keys |= {(NUMBER, str(int(part))) for key in mention.keys for part in re.findall(r"\d+", key)}
+    keys |= {(IMPLIED, _IMPLIED[word]) for word in words if word in _IMPLIED}
+    keys |= {
+        (IMPLIED, str(_TENS[ten] + _ORDINALS[unit]))
+        for ten, unit in pairwise(words)
+        if ten in _TENS and unit in _ORDINALS
+    }
+    if _DIGIT.search(text):
+        parts = re.findall(r"\d{1,15}(?:\.\d{1,4})", text) + re.findall(r"\d{1,15}", text)
+        keys |= {(NUMBER, number_key(float(part))) for part in parts}
+        for length in range(1, 5):
+            joined = ("".join(words[place : place + length]) for place in range(len(words) - length + 1))
+            keys |= {(ID, word) for word in joined if _DIGIT.search(word)}
+    for key in keys:
+        chat.values[key].append(number)
+
+
+def surroundings(text: str, mention: Mention) -> tuple[frozenset[str], str]:
+    """Stems of the words near a mention (60 characters either way), and of the one right after it, its unit."""
+    before = _ALNUM.findall(text[max(0, mention.start - 60) : mention.start])
+    after = _ALNUM.findall(text[mention.end : mention.end + 60])
+    near = frozenset(stem(word.casefold()) for word in (*before[-6:], *after[:6]) if len(word) > 2)
+    return near, stem(after[0].casefold()) if after else ""
+
+
+@lru_cache(maxsize=65536)
+def _parts(word: str) -> tuple[str, ...]:
+    """`XboxOneX` is also said by `xbox one x`, and `iOS11` by `ios 11`."""
+    pieces = _PIECES.findall(word) if len(word) < 64 else []
+    return (word.casefold(), *(piece.casefold() for piece in pieces if len(pieces) > 1))
+
+
+@cache
+def _paraphrases() -> dict[str, frozenset[str]]:
+    related: dict[str, set[str]] = defaultdict(set)
+    for line in PARAPHRASES:
+        for word in line:
+            related[stem(word)] |= {stem(other) for other in line}
+    return {word: frozenset(others) for word, others in related.items()}
+
+
+def _related(stemmed: str) -> list[str]:
+    return sorted(_paraphrases().get(stemmed, ()))
+
+
+def _derivations(word: str, by_prefix: dict[str, set[str]]) -> list[str]:
+    """Words of the chat that share most of their beginning with `word`, or differ from it by one letter."""
+    if len(word) < 4:
+        return []
+    near = by_prefix.get(word[:3], set())
+    return sorted(other for other in near if len(other) >= 4 and (_akin(word, other) or _one_letter_off(word, other)))
+
+
+def _akin(word: str, other: str) -> bool:
+    shared = next((n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+    return shared >= 5 or (shared >= 4 and shared >= min(len(word), len(other)) - 1 and max(len(word), len(other)) <= 8)
+
+
+def _one_letter_off(word: str, other: str) -> bool:
+    """One letter changed, missing or added, in words of five letters or more."""
+    if min(len(word), len(other)) < 5 or abs(len(word) - len(other)) > 1:
+        return False
+    at = next((n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+    return word[at + 1 :] == other[at + 1 :] or word[at:] == other[at + 1 :] or word[at + 1 :] == other[at:]
+
+
+def value_turns(chat: Chat, mention: Mention) -> list[int]:
+    """The turns whose values agree with the mention in any of its readings, ascending; empty when none does."""
+    turns = {turn for key in mention.keys for turn in chat.values.get((mention.kind, key), ())}
+    if mention.kind == AMOUNT:
+        clash = {
+            said.turn
+            for said in chat.said
+            if said.mention.kind == AMOUNT and said.mention.keys & mention.keys and _other_currency(said, mention)
+        }
+        turns = {*turns, *(turn for key in mention.keys for turn in chat.values.get((NUMBER, key), ()))} - clash
+    if mention.kind == NUMBER and not turns:
+        joined = (ID, mention.family)  # a range, `3-5`, in a chat that lost its marks: `35`
+        turns = {turn for key in mention.keys for turn in chat.values.get((IMPLIED, key), ())} | set(
+            chat.values.get(joined, ())
+        )
+    if mention.kind == DATE and not turns:
+        turns = _loose_date_turns(chat, mention)
+    if mention.kind == ID and not turns and mention.family in ("address", "phone"):
+        key = next(iter(mention.keys))
+        turns = set(range(chat.size)) if key in code_key(chat.text) else set()
+    return sorted(turns)
+
+
+def _other_currency(said: Said, mention: Mention) -> bool:
+    return bool(said.mention.family and mention.family and said.mention.family != mention.family)
+
+
+def _loose_date_turns(chat: Chat, mention: Mention) -> set[int]:
+    """`3 pm` by "at 3", `13:23` by "the 1323", `March 4` by "the 4th", `Friday` by "fri"."""
+    if mention.family in ("weekday", "relative"):
+        return {
+            turn for key in mention.keys for form in _SHORT.get(key, (key,)) for turn in chat.turns_of.get(form, ())
+        }
+    if mention.family == "month":
+        months = {key.partition("-")[0] + "-" for key in mention.keys}
+        return {
+            turn
+            for (kind, key), turns in chat.values.items()
+            if kind == DATE and any(key.startswith(m) for m in months)
+            for turn in turns
+        }
+    found: set[int] = set()
+    for key in mention.keys:
+        numbers = [int(part) for part in re.findall(r"\d+", key)]
+        found |= _clock_turns(chat, *numbers) if mention.family == "clock" else _calendar_turns(chat, *numbers)
+    return found
+
+
+_SHORT = {
+    "mon": ("mon",), "tue": ("tue", "tues"), "wed": ("wed",), "thu": ("thu", "thur", "thurs"), "fri": ("fri",), "sat": ("sat",),
+    "sun": ("sun",), "tomorrow": ("tomorrow", "tmrw", "tmr", "tomo", "2moro", "tommorow"), "yesterday": ("yesterday", "ydy"),
+}  # fmt: skip
+
+
+def _numbers(chat: Chat, value: int) -> set[int]:
+    return set(chat.values.get((NUMBER, str(value)), ()))
+
+
+def _clock_turns(chat: Chat, hour: int, minute: int) -> set[int]:
+    hours = {hour, hour % 12 or 12}
+    whole = {turn for h in hours for turn in _numbers(chat, h * 100 + minute)}
+    parts = {turn for h in hours for turn in _numbers(chat, h)}
+    return whole | (parts if minute == 0 else parts & _numbers(chat, minute))
+
+
+def _calendar_turns(chat: Chat, month: int, day: int, year: int = 0) -> set[int]:
+    if year:  # the chat may leave the year out, or say another one
+        return set(chat.values.get((DATE, f"{month}-{day}"), ()))
+    dated = {
+        turn
+        for (kind, key), turns in chat.values.items()
+        if kind == DATE and key.startswith(f"{month}-{day}-")
+        for turn in turns
+    }
+    of_month = any(kind == DATE and key.startswith(f"{month}-") for kind, key in chat.values)
+    months_said = any(said.mention.family in ("calendar", "month") for said in chat.said)
+    return dated or (_numbers(chat, day) if of_month or not months_said else set())

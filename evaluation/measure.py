@@ -1,0 +1,141 @@
+"""A checkpoint and a split become a Report; run as `python -m evaluation.measure RUN_FOLDER` it follows a whole run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dialogues.dialogue import Dataset, Dialogue, Example, Refused
+from evaluation.findings import label
+from evaluation.grounding import GROUNDING, check, unsupported
+from evaluation.report import VERSION, ExampleResult, Report, Signature
+from evaluation.rouge import ROUGE, rouge
+from prompting.model import Decoding, Summarizer, Summary, load
+from prompting.template import Template
+from tuning.runs import Run
+
+METRICS = f"{ROUGE}|{GROUNDING}"
+SPLIT = "test"
+POLL_SECONDS = 2.0
+NICE = 10  # measuring makes way for training and for the screen
+
+Progress = Callable[[int, int], None]
+
+
+def measure(
+    summarizer: Summarizer,
+    dataset: Dataset,
+    split: str,
+    template: Template,
+    decoding: Decoding,
+    run: str = "",
+    step: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """Summarise every chat of `dataset.splits[split]` and score each summary: the Report of checkpoint `step`.
+
+    Every score is per chat: those of `text_scores`, `unsupported`, the number of verdicts that the chat does not
+    support, and `flagged`, 100 where there is any, else 0. `progress(done, total)` counts chats. What the summarizer raises passes through.
+    """
+    examples = dataset.splits[split]
+    prompts = [template.render(example.dialogue) for example in examples]
+    summaries = summarizer.summarize(prompts, decoding, progress)
+    signature = Signature(
+        data=dataset.digest,
+        data_name=dataset.name,
+        split=split,
+        n=len(examples),
+        template=template.pattern,
+        decoding=decoding.signature,
+        metrics=METRICS,
+        model=f"{summarizer.name}@{summarizer.digest}",
+        version=VERSION,
+    )
+    return Report(run, step, signature, tuple(map(_result, examples, summaries)))
+
+
+def text_scores(summary: str, references: Sequence[str]) -> dict[str, float | None]:
+    """Scores that need no chat: ROUGE (see rouge.py), `length` in words, `length_ratio` to the references' mean.
+
+    Without a reference, ROUGE and `length_ratio` are None.
+    """
+    length = len(summary.split())
+    usual = sum(len(reference.split()) for reference in references) / max(len(references), 1)
+    return {**rouge(summary, references), "length": length, "length_ratio": length / usual if usual else None}
+
+
+def lead3(dialogue: Dialogue) -> str:
+    """The baseline that reads nothing: the texts of the first three turns."""
+    return " ".join(turn.text for turn in dialogue.turns[:3])
+
+
+def follow(run: Run) -> list[str]:
+    """Measure zero-shot and every later whole checkpoint on the test split until the run is over and all are done.
+
+    Reports that exist are left alone. A checkpoint that fails is named in words on the log and the others go on;
+    the returned sentences are those failures.
+    """
+    dataset, failures = run.dataset, dict[int, str]()
+    while True:
+        over = run.progress().over  # asked before the checkpoints, so that the last one is not missed
+        waiting = [
+            point.step for point in run.checkpoints() if not run.report(point.step) and point.step not in failures
+        ]
+        for step in waiting:
+            failure = _measured(run, dataset, step)
+            if failure:
+                failures[step] = failure
+                print(failure, file=sys.stderr, flush=True)
+        if over and not waiting:
+            return list(failures.values())
+        if not waiting:
+            time.sleep(POLL_SECONDS)
+
+
+def _measured(run: Run, dataset: Dataset, step: int) -> str:
+    """Save the report of one checkpoint; what went wrong, in a sentence, or ""."""
+    try:
+        report = measure(
+            load(run.checkpoint_source(step)),
+            dataset,
+            SPLIT,
+            run.plan.prompt,
+            Decoding(),
+            run.id,
+            step,
+            lambda done, total: run.note_measuring(step, done, total),
+        )
+        run.save_report(report.to_json())
+    except Exception as error:  # whatever one checkpoint's weights or the disk do, the other checkpoints go on
+        return f"{label(step).capitalize()} could not be measured: {_plain(error)}"
+    return ""
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower():
+        return "the machine's memory is full. Close other work, or tune a smaller model."
+    return f"{type(error).__name__}: {error}"
+
+
+def _result(example: Example, summary: Summary) -> ExampleResult:
+    verdicts = check(summary.text, example.dialogue)
+    found = unsupported(verdicts)
+    grounding = {"unsupported": float(found), "flagged": 100.0 * bool(found)}  # their mean: facts, and % of summaries
+    scores = {**text_scores(summary.text, example.references), **grounding}
+    truncated = summary.input_truncated, summary.output_truncated
+    return ExampleResult(example.dialogue.id, summary.text, scores, verdicts, *truncated)
+
+
+def main(folder: str) -> int:
+    """Follow the run in `folder`; the exit status is 1 where a checkpoint could not be measured."""
+    os.nice(max(0, NICE - os.nice(0)))
+    return 1 if follow(Run(Path(folder))) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,116 @@
+"""The words of a text with their stems, sentence by sentence, and which of them a sentence denies."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from evaluation.lexicon import DENIALS, FUNCTION, NEGATIONS
+
+SCOPE = 5  # how many words after "not" it still denies
+
+_WORD = re.compile(r"#\w{1,40}#|[^\W_]+(?:(?:\s?['’`]\s?|-)(?:[^\W\d_]+))*")
+_TAIL = re.compile(r"\s?['’`]\s?(?:s|m|re|ve|ll|d)$", re.I)
+_ABBREVIATED = r"(?<!\b[A-Z])(?<!\b[Mm]r)(?<!\b[Mm]s)(?<!\b[Mm]rs)(?<!\b[Dd]r)(?<!\b[AaPp]\.[Mm])"
+_END = re.compile(rf"{_ABBREVIATED}[.!?]+[\"'”’)]*(?=\s|$)|(?<=\b[AaPp]\.[Mm])\.(?=\s+[A-Z])|\n+")
+_JOINTS = frozenset(["and", "but", "because", "since", "so", "then", "although", "though", "while", "whether"])
+_BREAK = re.compile(r"[,;:.!?()\n]")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word: where it stands, as written, in plain small letters, and its stem."""
+
+    start: int
+    end: int
+    text: str
+    plain: str
+    stem: str
+
+    @property
+    def content(self) -> bool:
+        """It can carry meaning: no grammar word, no negation."""
+        return self.plain not in FUNCTION and self.plain not in NEGATIONS and len(self.plain) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence: its span, its words, the places of its negations, and the words each of them denies."""
+
+    start: int
+    end: int
+    words: tuple[Word, ...]
+    question: bool
+    cues: tuple[int, ...]
+    scopes: tuple[tuple[int, ...], ...]
+
+    @property
+    def stems(self) -> frozenset[str]:
+        """Stems of its content words."""
+        return frozenset(word.stem for word in self.words if word.content)
+
+    def denies_word(self, stemmed: str) -> bool:
+        """A negation reaches this word: it stands in its scope, or right after it (`working? not really`)."""
+        places = [place for place, word in enumerate(self.words) if word.stem == stemmed]
+        return any(0 < place - cue <= SCOPE or 0 < cue - place <= 2 for place in places for cue in self.cues)
+
+    @property
+    def denies(self) -> bool:
+        """It holds a negation or a word such as "failed" that can stand for one."""
+        return bool(self.cues) or not denial_stems().isdisjoint([word.stem for word in self.words])
+
+
+def read(text: str) -> tuple[Sentence, ...]:
+    """The sentences of `text` in order; spans are offsets into `text`, and blank stretches are left out."""
+    bounds = [0, *(match.end() for match in _END.finditer(text)), len(text)]
+    sentences = (_sentence(text, start, end) for start, end in itertools.pairwise(bounds))
+    return tuple(sentence for sentence in sentences if sentence.words)
+
+
+@lru_cache(maxsize=65536)
+def stem(word: str) -> str:
+    """Porter's stem of a word in small letters."""
+    return str(_stemmer().stem(word)) if len(word) < 64 else word
+
+
+@cache
+def _stemmer():  # type: ignore[no-untyped-def]
+    from nltk.stem.porter import PorterStemmer  # here, because nltk takes a second to import
+
+    return PorterStemmer()
+
+
+@cache
+def denial_stems() -> frozenset[str]:
+    """Stems of the words that deny without saying "not"."""
+    return frozenset(map(stem, DENIALS))
+
+
+def _sentence(text: str, start: int, end: int) -> Sentence:
+    words = tuple(_word(match) for match in _WORD.finditer(text, start, end))
+    cues = tuple(place for place, word in enumerate(words) if word.plain in NEGATIONS)
+    scopes = tuple(_scope(text, words, cue) for cue in cues)
+    return Sentence(start, end, words, "?" in text[max(start, end - 6) : end], cues, scopes)
+
+
+def _word(match: re.Match[str]) -> Word:
+    return Word(match.start(), match.end(), match[0], *_forms(match[0]))
+
+
+@lru_cache(maxsize=65536)
+def _forms(text: str) -> tuple[str, str]:
+    plain = "".join(filter(str.isalnum, _TAIL.sub("", text).casefold()))
+    return plain, stem(plain)
+
+
+def _scope(text: str, words: tuple[Word, ...], cue: int) -> tuple[int, ...]:
+    """Places of the content words after a negation, up to the end of its clause."""
+    places: list[int] = []
+    for place in range(cue + 1, min(len(words), cue + 1 + SCOPE)):
+        if _BREAK.search(text, words[place - 1].end, words[place].start) or words[place].plain in _JOINTS:
+            break
+        if words[place].content:
+            places.append(place)
+    return tuple(places)

@@ -1,0 +1,1 @@
+"""Room 4: a comparison becomes a link, a published page, a file, and back."""

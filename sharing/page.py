@@ -1,0 +1,132 @@
+"""The read-only page behind a link: one HTML document that a phone, a printer and a dark room can read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import urlencode
+
+from dialogues.dialogue import Problem
+from evaluation.comparison import Comparison
+from sharing.sheet import (
+    FILTERS,
+    PER_PAGE,
+    SORTS,
+    charts_html,
+    choose_rows,
+    kpis_html,
+    sheet_html,
+    signature_html,
+    table_html,
+    tag,
+    verdict_html,
+)
+
+# The charts draw with inline styles; nothing else runs or loads from anywhere else.
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'self' https://huggingface.co"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "private, max-age=300",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a reader looks at: a checkpoint, a filter, an order, a row. All of it stands in the address."""
+
+    step: int
+    kept: str
+    order: str
+    row: int
+
+    @classmethod
+    def asked(cls, comparison: Comparison, query: dict[str, str]) -> View:
+        """The view that the address asks for; whatever is missing or makes no sense takes its default."""
+        steps = [checkpoint.step for checkpoint in comparison.checkpoints]
+        step = (
+            int(query["step"])
+            if query.get("step", "").isdecimal() and int(query["step"]) in steps
+            else comparison.chosen
+        )
+        kept = query["show"] if query.get("show") in FILTERS else "all"
+        order = query["sort"] if query.get("sort") in SORTS else "gain"
+        numbers = choose_rows(comparison, step, kept, order)
+        asked = int(query["row"]) if query.get("row", "").isdecimal() else -1
+        row = asked if 0 <= asked < len(comparison.rows) else (numbers[0] if numbers else 0)
+        return cls(step, kept, order, row)
+
+    def address(self, row: int) -> str:
+        """The same view with another row."""
+        return "?" + urlencode({"step": self.step, "show": self.kept, "sort": self.order, "row": row}) + "#sheet"
+
+
+def page_html(comparison: Comparison, query: dict[str, str]) -> str:
+    """The whole document for a published comparison, for the view that `query` asks for."""
+    view = View.asked(comparison, query)
+    numbers = choose_rows(comparison, view.step, view.kept, view.order)
+    parts = [
+        _mast(comparison),
+        verdict_html(comparison),
+        _controls(comparison, view),
+        kpis_html(comparison, view.step),
+        charts_html(comparison, view.step),
+    ]
+    if comparison.rows:
+        table = table_html(comparison, view.step, _around(numbers, view.row), view.row, view.address)
+        sheet = tag("section", sheet_html(comparison.rows[view.row], view.step), id="sheet")
+        parts.append(tag("div", tag("div", table) + sheet, class_="below"))
+    parts.append(signature_html(comparison))
+    return document(comparison.title, "".join(parts), comparison.verdict)
+
+
+def refusal_page(problem: Problem) -> str:
+    """The same plain page for every link that leads nowhere."""
+    return document("No comparison here", tag("p", escape(str(problem)), class_="notice"), "")
+
+
+def document(title: str, body: str, description: str) -> str:
+    """An HTML document in the proof sheet's look; its style and script come from our own addresses."""
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>{escape(title)} · TuneProof</title>
+<meta name="description" content="{escape(description)}"><meta property="og:title" content="{escape(title)}">
+<meta property="og:description" content="{escape(description)}"><link rel="stylesheet" href="/proof/proofsheet.css">
+<link rel="stylesheet" href="/proof/page.css"><script src="/proof/plotly.min.js" defer></script><script src="/proof/page.js" defer></script>
+</head><body class="page" data-auto><main class="proof">{body}</main></body></html>"""
+
+
+def _mast(comparison: Comparison) -> str:
+    signature = comparison.signature
+    about = f"{signature.n} {signature.split} chats · {signature.model.split('@')[0]}"
+    return tag("p", tag("strong", escape(comparison.title)) + tag("span", escape(about)), class_="mast")
+
+
+def _controls(comparison: Comparison, view: View) -> str:
+    """Checkpoint, filter and order as a plain form: it works without any script."""
+    steps = {str(checkpoint.step): checkpoint.label for checkpoint in comparison.checkpoints}
+    selects = _select("Checkpoint", "step", steps, str(view.step))
+    if comparison.rows:
+        selects += _select("Show", "show", dict.fromkeys(FILTERS), view.kept) + _select(
+            "Sort", "sort", SORTS, view.order
+        )
+    return tag("form", selects + tag("button", "Show", type="submit"), class_="controls", method="get")
+
+
+def _select(label: str, name: str, choices: dict[str, str] | dict[str, None], chosen: str) -> str:
+    options = "".join(
+        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(words or value)}</option>'
+        for value, words in choices.items()
+    )
+    return tag("label", escape(label) + tag("select", options, name=name))
+
+
+def _around(numbers: list[int], row: int) -> list[int]:
+    """The page of rows that holds the chosen one."""
+    at = numbers.index(row) if row in numbers else 0
+    start = at // PER_PAGE * PER_PAGE
+    return numbers[start : start + PER_PAGE]

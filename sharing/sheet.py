@@ -1,0 +1,212 @@
+"""A comparison as HTML: verdict, figures, charts, table of examples and the sheet with marked spans, all text escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+
+from dialogues.dialogue import Turn
+from evaluation.comparison import Comparison, Row
+from evaluation.findings import CheckpointScores, ci, number, signed
+from evaluation.report import ExampleResult, Verdict
+
+FILTERS = ("all", "improved", "regressed", "invention removed", "invention introduced", "different")
+SORTS = {"order": "file order", "gain": "largest gain", "loss": "largest loss", "flags": "most unsupported facts"}
+PER_PAGE = 50
+# Names of the scores that a reader meets, with what they mean in a few words.
+KPIS = (
+    ("rougeL", "ROUGE-L", 1),
+    ("unsupported", "Unsupported facts per summary", -1),
+    ("flagged", "Summaries with an unsupported fact, %", -1),
+    ("length", "Length, words", 0),
+)
+Link = Callable[[int], str]  # a row's number in the comparison → the address that shows it
+
+
+def tag(element: str, body: str, /, **attributes: str | int | None) -> str:
+    """`tag("b", "x", class_="id")` with escaped attributes; `body` is HTML already."""
+    shown = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return f"<{element}{shown}>{body}</{element}>"
+
+
+def verdict_html(comparison: Comparison) -> str:
+    """The verdict sentence and the honesty badges."""
+    badges = "".join(tag("li", escape(badge)) for badge in comparison.badges)
+    return tag("p", escape(comparison.verdict), class_="verdict") + (
+        tag("ul", badges, class_="badges") if badges else ""
+    )
+
+
+def kpis_html(comparison: Comparison, step: int) -> str:
+    """The ruled strip of figures for one checkpoint, each with its paired change against zero-shot and interval."""
+    checkpoint = comparison.checkpoint(step)
+    cells = [_kpi(checkpoint, *kpi) for kpi in KPIS if kpi[0] in checkpoint.means]
+    return tag("dl", "".join(cells), class_="kpis")
+
+
+def _kpi(checkpoint: CheckpointScores, score: str, name: str, better: int) -> str:
+    mean, change = checkpoint.means[score], checkpoint.change.get(score)
+    if mean.mean is None:
+        shown, words = "unknown", f"for all {mean.unknown} chats"
+    elif change is None or change.mean is None:
+        shown, words = number(mean.mean), escape(ci(mean)) if mean.low is not None else ""
+    else:
+        sure = change.above_zero or change.below_zero
+        direction = (change.mean > 0) - (change.mean < 0)
+        look = None if not sure or not better else "good" if direction == better else "bad"
+        spread = f", {ci(change)}" if change.low is not None else ""
+        shown, words = (
+            number(mean.mean),
+            tag("span", escape(signed(change)), class_=look) + escape(f" vs zero-shot{spread}"),
+        )
+    cells = tag("dt", escape(name)) + tag("dd", shown, class_="figure") + tag("dd", words, class_="change")
+    return tag("div", cells, class_="kpi")
+
+
+def charts_html(comparison: Comparison, step: int) -> str:
+    """Both curves over checkpoints; drawn in the browser from the figure that stands in the element."""
+    from evaluation.charts import invention_figure, overlap_figure
+
+    overlap = chart_html(overlap_figure(comparison, step).to_json(), "ROUGE by checkpoint", "F1 × 100, 95 % bands")
+    invention = chart_html(
+        invention_figure(comparison, step).to_json(), "Unsupported facts by checkpoint", "per summary, 95 % band"
+    )
+    return tag("div", overlap + invention, class_="charts")
+
+
+def chart_html(figure: str, title: str, units: str) -> str:
+    """One figure (plotly JSON) under its title and units."""
+    caption = tag("figcaption", f"{escape(title)} {tag('span', escape(units))}")
+    return tag("figure", caption + tag("div", "", class_="chart", data_figure=figure, role="img", aria_label=title))
+
+
+def choose_rows(comparison: Comparison, step: int, kept: str = "all", order: str = "order") -> list[int]:
+    """The numbers of the rows that a filter keeps, in the asked order."""
+    numbers = [at for at, row in enumerate(comparison.rows) if kept == "all" or kept in row.tags(step)]
+    if order == "flags":
+        return sorted(numbers, key=lambda at: -(comparison.rows[at].outputs[step].scores.get("unsupported") or 0))
+    if order in ("gain", "loss"):
+        sign = -1 if order == "gain" else 1
+        return sorted(numbers, key=lambda at: sign * (comparison.rows[at].change(step, "rougeL") or 0.0))
+    return numbers
+
+
+def table_html(comparison: Comparison, step: int, numbers: Sequence[int], chosen: int, link: Link) -> str:
+    """The examples: ROUGE-L before and after, the change as a bar, flags before and after. A row is one link."""
+    if not numbers:
+        return tag(
+            "div", tag("p", "No chat matches this filter.", class_="quiet", style="padding:12px"), class_="examples"
+        )
+    head = '<th>Chat</th><th>Topic</th><th class="n">Zero-shot</th><th class="n">Tuned</th><th>ROUGE-L change</th><th class="n">Flags</th>'
+    body = "".join(_table_row(comparison.rows[at], at, step, at == chosen, link(at)) for at in numbers)
+    table = tag("table", f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", role="grid", aria_label="Examples")
+    return tag("div", table, class_="examples")
+
+
+def _table_row(row: Row, at: int, step: int, selected: bool, address: str) -> str:
+    before, after = row.outputs[0], row.outputs[step]
+    change = row.change(step, "rougeL")
+    bar = (
+        ""
+        if change is None
+        else tag(
+            "i", "", class_="bar" if change >= 0 else "bar down", style=f"width:{min(abs(change), 60) * 0.8:.0f}px"
+        )
+    )
+    cells = (
+        tag("td", tag("a", escape(row.example_id), href=address), class_="id", title=row.example_id),
+        tag("td", tag("a", escape(row.topic or f"chat {at + 1}"), href=address), class_="topic"),
+        tag("td", _score(before, "rougeL"), class_="n"),
+        tag("td", _score(after, "rougeL"), class_="n"),
+        tag("td", bar + ("unknown" if change is None else f"{change:+.1f}".replace("-", "−"))),
+        tag("td", f"{_flags(before)}→{_flags(after)}", class_="n"),
+    )
+    return tag("tr", "".join(cells), data_pick=at, tabindex=0, aria_selected=str(selected).lower())
+
+
+def _score(result: ExampleResult, score: str) -> str:
+    value = result.scores.get(score)
+    return "unknown" if value is None else number(value)
+
+
+def _flags(result: ExampleResult) -> str:
+    count = sum(verdict.unsupported for verdict in result.verdicts)
+    return tag("span", str(count), class_=None if count else "zero")
+
+
+def sheet_html(row: Row, step: int) -> str:
+    """One chat with its turns, the zero-shot and the tuned summary side by side with marks, and the references."""
+    title = tag("h3", escape(row.topic or row.example_id)) + tag("span", escape(row.example_id), class_="quiet")
+    pair = _result_html("Zero-shot", row.outputs[0])
+    if step:
+        pair += _result_html(f"Tuned, step {step}", row.outputs[step])
+    references = "".join(_reference_html(text, at, len(row.references)) for at, text in enumerate(row.references))
+    parts = (tag("header", title + KEY), turns_html(row.turns), tag("div", pair, class_="pair"), references)
+    return tag("article", "".join(parts), class_="sheet")
+
+
+def _result_html(title: str, result: ExampleResult) -> str:
+    count = sum(verdict.unsupported for verdict in result.verdicts)
+    about = f"ROUGE-L {_score(result, 'rougeL')} · {count} flag{'s' if count != 1 else ''}"
+    if result.input_truncated:
+        about += " · chat cut at the window"
+    heading = tag("h4", f"{escape(title)}{tag('span', about)}")
+    return tag("div", heading + summary_html(result.summary, result.verdicts))
+
+
+def _reference_html(text: str, at: int, count: int) -> str:
+    heading = tag("h4", "Reference" if count == 1 else f"Reference {at + 1}")
+    return tag("div", heading + tag("p", escape(text), class_="summary"), class_="reference")
+
+
+def turns_html(turns: Sequence[Turn]) -> str:
+    """The chat, one numbered line a turn; the first speaker's name is drawn quieter than the others'."""
+    first = turns[0].speaker if turns else ""
+    lines = (
+        tag(
+            "li",
+            tag("b", escape(turn.speaker)) + tag("span", escape(turn.text)),
+            class_="first" if turn.speaker == first else None,
+        )
+        for turn in turns
+    )
+    return tag("ol", "".join(lines), class_="turns") if turns else ""
+
+
+def summary_html(summary: str, verdicts: Sequence[Verdict]) -> str:
+    """The summary with its spans marked by what the chat says about them."""
+    parts, at = [], 0
+    for verdict in verdicts:
+        parts += [escape(summary[at : verdict.start]), _mark(summary[verdict.start : verdict.end], verdict)]
+        at = verdict.end
+    text = "".join(parts) + escape(summary[at:])
+    return tag("p", text or tag("span", "(nothing was written)", class_="quiet"), class_="summary")
+
+
+def _mark(text: str, verdict: Verdict) -> str:
+    return tag(
+        "span",
+        escape(text),
+        class_=f"mark {verdict.status}",
+        tabindex=0,
+        data_turn=verdict.turn,
+        data_why=verdict.reason or None,
+        aria_label=f"{text}: {verdict.reason}" if verdict.reason else None,
+    )
+
+
+KEY = tag(
+    "p",
+    '<span class="mark supported">in the chat</span><span class="mark absent">not in the chat</span>'
+    '<span class="mark contradicted">contradicts it</span>',
+    class_="key",
+)
+
+
+def signature_html(comparison: Comparison) -> str:
+    """What every number on the page was measured with."""
+    return tag("p", escape(f"Measured with {comparison.signature}"), class_="signature")

@@ -1,0 +1,66 @@
+"""The forecast: what a person is told before Start, in numbers and in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dialogues.dialogue import Dataset, Dialogue, Turn
+from tuning.forecast import forecast, in_words
+from tuning.plan import Plan, propose
+
+
+@pytest.fixture
+def plan(chats: Dataset, tiny_model: Path) -> Plan:
+    return propose(chats, str(tiny_model), "full", "quick", precision="fp32")
+
+
+def test_a_small_run_fits_and_is_soon_over(plan: Plan, chats: Dataset) -> None:
+    known = forecast(plan, chats, free_bytes=8 * 10**9)
+    assert (known.steps, known.epochs, known.checkpoints, known.pairs) == (21, 3.0, (5, 10, 16, 21), 56)
+    assert known.memory == "fits" and known.cut == 0 and known.seconds and known.seconds < 60
+
+
+@pytest.mark.parametrize(("free", "words"), [(10**9, "tight"), (5 * 10**8, "will not fit")])
+def test_scarce_memory_is_told_with_what_to_do(plan: Plan, chats: Dataset, free: int, words: str) -> None:
+    known = forecast(plan, chats, free_bytes=free)
+    assert known.memory == words
+    assert any(words in sentence and sentence.count(".") >= 2 for sentence in known.consequences)
+
+
+def test_lora_needs_less_memory_than_full_tuning(chats: Dataset) -> None:
+    sizes = [
+        forecast(propose(chats, "google/flan-t5-large", method), chats).memory_bytes or 0 for method in ("lora", "full")
+    ]
+    assert sizes[0] < sizes[1] / 1.5
+
+
+def test_what_cannot_be_known_before_the_model_is_here_is_unknown(chats: Dataset) -> None:
+    known = forecast(propose(chats, "somebody/some-t5"), chats)
+    assert (known.parameters, known.memory, known.seconds, known.cut, known.time) == (None, None, None, None, "unknown")
+    assert sum("unknown" in sentence for sentence in known.consequences) == 3
+
+
+def test_the_share_of_chats_that_are_cut_is_told(plan: Plan, chats: Dataset) -> None:
+    long = replace(chats.splits["train"][0], dialogue=Dialogue("long", (Turn("Customer", "Hello there. " * 400),)))
+    known = forecast(plan, Dataset("long", {**chats.splits, "train": (*chats.splits["train"][:27], long)}))
+    assert known.cut == pytest.approx(1 / 35)
+    assert any("3% of the chats are longer than the 512 tokens" in sentence for sentence in known.consequences)
+
+
+def test_every_consequence_is_a_plain_sentence(plan: Plan, chats: Dataset) -> None:
+    for method in ("full", "lora"):
+        for sentence in forecast(replace(plan, method=method, precision="bf16"), chats).consequences:
+            assert sentence[0].isupper() or sentence[0].isdigit()
+            assert sentence.endswith(".") and "None" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(20, "less than a minute"), (75, "about a minute"), (200, "about 3 minutes"), (1400, "about 25 minutes"),
+     (9000, "about 2 hours"), (200_000, "about 2 days")],
+)  # fmt: skip
+def test_time_is_told_no_finer_than_it_is_known(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words

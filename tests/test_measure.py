@@ -1,0 +1,156 @@
+"""A report holds every chat's scores under its signature, and a followed run ends with a report a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dialogues.dialogue import Dataset
+from evaluation.comparison import compare
+from evaluation.measure import METRICS, follow, lead3, measure, text_scores
+from evaluation.report import Report
+from evaluation.rouge import rouge
+from prompting.catalog import DEFAULT
+from prompting.model import Decoding, Summary
+from tuning.jobs import start_measuring
+from tuning.plan import Plan
+from tuning.runs import FINISHED, MEASURE, RUNNING, TRAIN, Run, State, create
+
+
+class FirstSentence:
+    """A summarizer at the seam: it copies the customer's first message out of the prompt."""
+
+    name, digest = "first sentence", "0123456789ab"
+
+    def summarize(
+        self, prompts: Sequence[str], decoding: Decoding, progress: Callable[[int, int], None] | None = None
+    ) -> list[Summary]:
+        if progress:
+            progress(len(prompts), len(prompts))
+        texts = [prompt.split("Customer: ")[1].split("\n")[0] for prompt in prompts]
+        return [Summary(text, 700 if at == 0 else 60, 10, at == 0, at == 1) for at, text in enumerate(texts)]
+
+    def stream(self, prompt: str, decoding: Decoding) -> Iterator[str]:
+        yield self.summarize([prompt], decoding)[0].text
+
+
+@pytest.fixture
+def run(tmp_path: Path, chats: Dataset, tiny_model: Path) -> Run:
+    plan = Plan(str(tiny_model), "full", "quick", DEFAULT.name, 60, 4, 1e-3, 512, "fp32", 1)
+    return create(tmp_path, plan, chats, "a run", "somebody")
+
+
+def add_checkpoint(run: Run, step: int, model: Path) -> None:
+    shutil.copytree(model, run.checkpoint_folder(step))
+    run.seal(step)
+
+
+def test_a_report_has_every_chat_in_order_with_its_scores_and_truncations(chats: Dataset) -> None:
+    report = measure(FirstSentence(), chats, "test", DEFAULT, Decoding(), "run", 0)
+    examples = chats.splits["test"]
+    assert [result.example_id for result in report.results] == [example.dialogue.id for example in examples]
+    first = report.results[0]
+    assert first.summary == examples[0].dialogue.turns[0].text
+    assert first.scores["rougeL"] == rouge(first.summary, examples[0].references)["rougeL"]
+    assert first.scores["unsupported"] == 0, "a sentence copied from the chat invents nothing"
+    assert [(result.input_truncated, result.output_truncated) for result in report.results[:3]] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+
+
+def test_an_invented_name_and_amount_are_counted_as_unsupported(chats: Dataset) -> None:
+    class Inventor(FirstSentence):
+        def summarize(
+            self, prompts: Sequence[str], decoding: Decoding, progress: Callable[[int, int], None] | None = None
+        ) -> list[Summary]:
+            return [Summary("Zebulon was paid $98,765.", 60, 10, False, False) for _ in prompts]
+
+    report = measure(Inventor(), chats, "test", DEFAULT, Decoding())
+    assert all((value or 0) >= 2 for value in report.values("unsupported"))
+    assert all(verdict.reason for result in report.results for verdict in result.verdicts)
+
+
+def test_the_signature_says_what_was_measured_with_what(chats: Dataset) -> None:
+    signature = measure(FirstSentence(), chats, "test", DEFAULT, Decoding()).signature
+    assert (signature.data, signature.split, signature.n) == (chats.digest, "test", 7)
+    assert (signature.template, signature.decoding) == (DEFAULT.pattern, "greedy max80 norepeat3")
+    assert (signature.metrics, signature.model) == (METRICS, "first sentence@0123456789ab")
+
+
+def test_progress_counts_chats_and_a_report_survives_json(chats: Dataset) -> None:
+    told: list[tuple[int, int]] = []
+    report = measure(FirstSentence(), chats, "test", DEFAULT, Decoding(), "r", 50, lambda *at: told.append(at))
+    assert told[-1] == (7, 7)
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_text_scores_without_a_reference_are_unknown_but_the_length_is_known() -> None:
+    scores = text_scores("Three words here.", [])
+    assert scores["length"] == 3
+    assert {value for name, value in scores.items() if name != "length"} == {None}
+    assert text_scores("Three words here.", ["One", "Two three"])["length_ratio"] == pytest.approx(2.0)
+
+
+def test_lead3_is_the_text_of_the_first_three_turns(chats: Dataset) -> None:
+    turns = chats.splits["test"][0].dialogue.turns
+    assert lead3(chats.splits["test"][0].dialogue) == f"{turns[0].text} {turns[1].text} {turns[2].text}"
+
+
+def test_a_finished_run_gets_a_report_a_checkpoint_that_can_be_compared(run: Run, tiny_model: Path) -> None:
+    add_checkpoint(run, 30, tiny_model)
+    run.write_state(State(FINISHED))
+    assert follow(run) == []
+    reports = [Report.from_json(record) for record in run.reports()]
+    assert [(report.run, report.step) for report in reports] == [(run.id, 0), (run.id, 30)]
+    comparison = compare(reports, run.dataset.splits["test"], "a run")
+    assert comparison.checkpoint(30).change["rougeL"].mean == 0.0, "the same weights write the same summaries"
+    assert any(badge.startswith("Word for word as zero-shot: checkpoint 30 in 7 of 7") for badge in comparison.badges)
+
+
+def test_reports_that_exist_are_not_made_again(run: Run) -> None:
+    run.write_state(State(FINISHED))
+    run.save_report({"step": 0, "kept": True})
+    assert follow(run) == []
+    assert run.report(0) == {"step": 0, "kept": True}
+
+
+def test_a_broken_checkpoint_is_named_in_words_and_the_others_go_on(
+    run: Run, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_checkpoint(run, 30, tiny_model)
+    (run.checkpoint_folder(30) / "model.safetensors").write_bytes(b"cut short")
+    add_checkpoint(run, 60, tiny_model)
+    run.write_state(State(FINISHED))
+    (failure,) = follow(run)
+    assert failure.startswith("Checkpoint 30 could not be measured: ")
+    assert failure in capsys.readouterr().err
+    assert [report["step"] for report in run.reports()] == [0, 60]
+
+
+@pytest.mark.slow
+def test_the_child_follows_a_running_run_and_measures_what_comes_later(run: Run, tiny_model: Path) -> None:
+    run.note_process(TRAIN, os.getpid())
+    run.write_state(State(RUNNING))
+    start_measuring(run)
+    assert until(lambda: run.report(0) is not None), run.log_tail(job=MEASURE)
+    assert run.alive(MEASURE), "it waits for the checkpoints to come"
+    add_checkpoint(run, 30, tiny_model)
+    run.write_state(replace(run.state(), state=FINISHED))
+    assert until(lambda: not run.alive(MEASURE)), run.log_tail(job=MEASURE)
+    assert [report["step"] for report in run.reports()] == [0, 30]
+    assert run.measuring() is None
+
+
+def until(holds: Callable[[], bool], seconds: float = 120.0) -> bool:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.2)
+    return holds()

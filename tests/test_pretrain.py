@@ -1,0 +1,191 @@
+"""The base model's recipe at toy size, on data made here: tokenizer, training, resumption, a model that loads and writes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from dialogues.dialogue import Dialogue, Turn
+from prompting.catalog import TEMPLATES
+from tuning.chats import Chat, chats, cut, labelled, varied
+from tuning.mixture import BAD, cases, held_out, public, read
+from tuning.pretrain import TOY, batch, corrupt, prepare, pretrain
+from tuning.restate import said_by_agent, said_by_customer, sentences, third_person
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+ITEMS = ("router", "phone", "card", "ticket", "jacket", "bike", "lamp", "camera")
+
+
+def _record(number: int) -> dict[str, object]:
+    rng = random.Random(number)
+    item, code, city = rng.choice(ITEMS), str(rng.randint(10000, 99999)), rng.choice(("Oslo", "Lima", "Rome"))
+    told = f"User: Hi, I need a new {item} for order {code} in {city}.\nAgent: May I have the date?\nUser: It was March {number % 28 + 1}th.\n"
+    told += f"Agent: Your {item} has been sent to {city}.\nUser: Thanks, that is all.\nAgent: Have a great day."
+    slots = {"Shops_1.order": code, "Shops_1.city": city}
+    return {"id": f"t_{number}", "split": "train", "services": ["Shops_1"], "intents": ["FindEvents"], "final_slots": slots, "dialogue": told}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "corpus").mkdir()
+    with gzip.open(folder / "corpus" / "sgd_dialogs.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(_record(number)) + "\n" for number in range(150))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    pretrain(data, out, 0.02, TOY)
+    return out
+
+
+def test_the_recipe_leaves_a_model_that_loads_offline_and_writes(trained: Path) -> None:
+    model = AutoModelForSeq2SeqLM.from_pretrained(trained / "model", local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(trained / "model", local_files_only=True)
+    prompt = tokenizer("summarize: Customer: hi\nAgent: hello", return_tensors="pt")
+    assert model.dtype == torch.bfloat16
+    assert tokenizer.batch_decode(model.generate(**prompt, max_new_tokens=5))[0]
+
+
+def test_running_the_command_again_goes_on_from_the_saved_step(data: Path, trained: Path) -> None:
+    before = torch.load(trained / "state.pt", weights_only=True)["step"]
+    pretrain(data, trained, 0.04, TOY)
+    assert torch.load(trained / "state.pt", weights_only=True)["step"] > before
+    seconds = [json.loads(line)["seconds"] for line in (trained / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert seconds == sorted(seconds)
+
+
+def test_a_batch_depends_on_its_step_only_and_keeps_to_the_token_budget(data: Path, trained: Path) -> None:
+    from tuning.pretrain import _load
+
+    arrays = {name: _load(trained / "arrays" / f"{name}.npz") for name in ("tasks", "spans")}
+    for step in range(20):
+        first, again = batch(arrays, TOY, step, 0.5), batch(arrays, TOY, step, 0.5)
+        assert all(torch.equal(first[name], again[name]) for name in first)
+        rows = len(first["input_ids"])
+        assert rows == 1 or rows * (first["input_ids"].shape[1] + first["labels"].shape[1]) <= TOY.tokens
+
+
+@pytest.mark.parametrize("text", ["Order #AB-1234 at 12:30, $4.50!", "naïve 日本 😀 “quoted”", "Customer: hi\nAgent: hello, it's me"])
+def test_the_tokenizer_gives_every_text_back_and_knows_no_unknown(data: Path, trained: Path, text: str) -> None:
+    tokenizer = prepare(data, trained, TOY)
+    ids = tokenizer(text)["input_ids"]
+    assert tokenizer.unk_token_id not in ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == text
+
+
+def test_the_tokenizer_keeps_every_digit_apart(data: Path, trained: Path) -> None:
+    pieces = prepare(data, trained, TOY).tokenize("order 90210")
+    assert [piece.strip("▁") for piece in pieces if piece.strip("▁").isdigit()] == list("90210")
+
+
+def test_span_corruption_can_be_undone() -> None:
+    ids, sentinels = list(range(100, 200)), list(range(1000, 1032))
+    source, target = corrupt(ids, sentinels, random.Random(1))
+    spans: dict[int, list[int]] = {}
+    for one in target[:-1]:
+        if one in sentinels:
+            spans[current := one] = []
+        else:
+            spans[current].append(one)
+    assert [word for one in source[:-1] for word in spans.get(one, [one])] == ids
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Can you cancel my order?", "The customer asked the agent to cancel their order."),
+        ("I was charged twice for my order 123.", "The customer was charged twice for their order 123."),
+        ("I want you to call me at 6:10 am", "The customer wants them to call them at 6:10 am."),
+        ("Can I get a refund?", "The customer asked to get a refund."),
+        ("My internet is down.", "The customer said their internet is down."),
+    ],
+)
+def test_a_customers_words_become_a_statement_about_them(said: str, told: str) -> None:
+    assert said_by_customer(said) == told
+
+
+def test_an_agents_words_become_a_statement_about_them() -> None:
+    assert said_by_agent("I've refunded your card.") == "The agent has refunded their card."
+    assert said_by_agent("Your parcel is on its way!") == "The agent said their parcel is on its way."
+
+
+def test_greetings_do_not_count_as_something_said() -> None:
+    assert sentences("Hi there! Sure, I lost my card.") == ["I lost my card."]
+    assert third_person("I am sure") == "they are sure"
+
+
+CHAT = Chat(
+    Dialogue(
+        "c",
+        (
+            Turn("Customer", "Hello, my name is Ben and I lost my card 351531510."),
+            Turn("Agent", "Which city are you in?"),
+            Turn("Customer", "I am in Oslo right now."),
+            Turn("Agent", "I have blocked the card 351531510, Ben."),
+            Turn("Customer", "Thank you, bye."),
+        ),
+    ),
+    ("report a lost card",),
+    {"name": "Ben", "account number": "351531510"},
+)
+
+
+def test_a_variation_changes_names_and_numbers_everywhere_alike() -> None:
+    for seed in range(20):
+        new = varied(CHAT, random.Random(seed))
+        assert "351531510" not in new.dialogue.text
+        assert new.dialogue.text.count(new.facts["account number"]) == 2
+        assert new.dialogue.text.count(new.facts["name"]) >= 2
+
+
+def test_a_stretch_of_a_chat_claims_no_fact_that_it_left_out() -> None:
+    for seed in range(50):
+        part = cut(CHAT, random.Random(seed))
+        assert all(value.lower() in part.dialogue.text.lower() for value in part.facts.values())
+
+
+def test_speakers_get_many_names_and_the_answer_calls_persons_by_theirs() -> None:
+    seen = {labelled(CHAT, random.Random(seed))[1] for seed in range(200)}
+    assert {"The customer", "#Person1#"} < seen
+
+
+def test_a_chat_is_read_as_request_and_outcome() -> None:
+    said = read(CHAT, "The customer", "The agent")
+    assert said.asked[0].startswith("The customer said their name is Ben")
+    assert said.outcome == "The agent has blocked the card 351531510, Ben."
+
+
+def test_the_mixture_is_the_same_for_the_same_seed_and_never_shows_a_held_out_chat(data: Path) -> None:
+    assert list(cases(data, 1)) == list(cases(data, 1))
+    assert any(held_out(chat) for chat in chats(data))
+    codes = {chat.facts["order"] for chat in chats(data) if held_out(chat)}
+    assert not any(code in case.prompt for case in cases(data, 1) for code in codes)
+
+
+def test_every_shipped_template_is_taught(data: Path) -> None:
+    prompts = [case.prompt for seed in range(3) for case in cases(data, seed)]
+    for template in TEMPLATES.values():
+        before, _, after = template.pattern.partition("{dialogue}")
+        assert any(prompt.startswith(before) and prompt.endswith(after) for prompt in prompts), template.name
+
+
+def test_bad_news_is_told_from_good_news() -> None:
+    assert BAD.search("Unfortunately, that is not available.")
+    assert not BAD.search("Your table has been booked.")
+
+
+def test_no_set_used_for_measuring_enters_the_mixture() -> None:
+    if not SHARED.exists():
+        pytest.skip("needs the public sets in ../shared/data, which are not part of the project")
+    names = {case.task for case in public(SHARED)}
+    assert names
+    assert not any(word in name.lower() for name in names for word in ("samsum", "dialogsum", "tweet"))

@@ -1,0 +1,102 @@
+"""ROUGE here is rouge_score's ROUGE, digit for digit, whatever the text."""
+
+from __future__ import annotations
+
+import random
+from importlib.metadata import version
+
+import pytest
+from rouge_score.rouge_scorer import RougeScorer
+
+from evaluation.rouge import ROUGE, ROUGE_SCORES, one_sentence_a_line, rouge, rouge_metric
+
+AUTHORITY = RougeScorer(list(ROUGE_SCORES), use_stemmer=True)
+
+PAIRS = [
+    ("The order arrived late.", "The order arrived late."),
+    ("the cat sat", "a dog ran off"),
+    ("", "Something was said."),
+    ("Something was said.", ""),
+    ("", ""),
+    ("...!?", "—"),
+    ("Refund", "refunds"),
+    (
+        "Mia's parcel was lost. The agent sent a new one! It should arrive on 3 May.",
+        "The agent sent Mia a new parcel. Her parcel was lost.",
+    ),
+    (
+        'He asked e.g. for a refund. "No." (She said so.) It ended… Then he left.',
+        "He asked for a refund.\nShe said no.",
+    ),
+    ("naïve café İstanbul ΟΔΟΣ №5 ½ 주문 환불 😀 order#12-A", "Cafe NAÏVE istanbul 주문이 😀 order 12 a"),
+    ("paid paid paid the bill bill", "paid the bill. The bill paid bill. Paid the."),
+    ("same words in one line", "line one in words same"),
+]
+
+
+def authority(reference: str, summary: str) -> dict[str, float]:
+    scores = AUTHORITY.score(one_sentence_a_line(reference), one_sentence_a_line(summary))
+    return {name: 100 * scores[name].fmeasure for name in ROUGE_SCORES}
+
+
+def chats_words(rng: random.Random, size: int) -> str:
+    words = ["order", "orders", "refunded", "refund", "the", "agent", "a", "Running", "late", "7", "$12.50", "was"]
+    return "".join(rng.choice(words) + rng.choice([" ", " ", " ", ". ", ".\n", ", "]) for _ in range(size))
+
+
+@pytest.mark.parametrize(("reference", "summary"), PAIRS)
+def test_every_score_equals_rouge_score_to_the_last_digit(reference: str, summary: str) -> None:
+    ours = rouge(summary, [reference])
+    assert {name: ours[name] for name in ROUGE_SCORES} == authority(reference, summary)
+
+
+def test_a_thousand_random_many_sentence_texts_equal_rouge_score_to_the_last_digit() -> None:
+    rng = random.Random(1)
+    for _ in range(1000):
+        reference, summary = chats_words(rng, rng.randrange(0, 40)), chats_words(rng, rng.randrange(0, 40))
+        ours = rouge(summary, [reference])
+        assert {name: ours[name] for name in ROUGE_SCORES} == authority(reference, summary), (reference, summary)
+
+
+def test_texts_longer_than_a_machine_word_equal_rouge_score() -> None:
+    rng = random.Random(2)
+    reference, summary = chats_words(rng, 300), chats_words(rng, 200)
+    ours = rouge(summary, [reference])
+    assert {name: ours[name] for name in ROUGE_SCORES} == authority(reference, summary)
+
+
+def test_of_several_references_the_best_counts_for_each_score_apart_and_the_mean_is_kept() -> None:
+    references = ["The order was late and was refunded.", "Refunded, late order", ""]
+    summary = "A late order was refunded."
+    ours = rouge(summary, references)
+    best = AUTHORITY.score_multi([one_sentence_a_line(text) for text in references], one_sentence_a_line(summary))
+    each = [authority(reference, summary) for reference in references]
+    for name in ROUGE_SCORES:
+        assert ours[name] == 100 * best[name].fmeasure
+        assert ours[f"{name}_mean"] == pytest.approx(sum(scores[name] for scores in each) / 3, abs=1e-12)
+
+
+def test_an_empty_summary_scores_zero_and_no_reference_is_unknown() -> None:
+    assert set(rouge("", ["A refund was made."]).values()) == {0.0}
+    assert set(rouge("A refund was made.", []).values()) == {None}
+
+
+def test_sentences_are_cut_by_the_stated_rule() -> None:
+    assert (
+        one_sentence_a_line('She paid. "Done!" It works… 5 left? yes') == 'She paid.\n"Done!"\nIt works…\n5 left? yes'
+    )
+    assert one_sentence_a_line("a phone, e.g. this one, cost $3.50 today") == "a phone, e.g. this one, cost $3.50 today"
+    assert one_sentence_a_line("First line\nsecond line") == "First line\nsecond line"
+
+
+def test_the_version_string_names_the_installed_authority() -> None:
+    assert ROUGE.startswith(f"rouge_score-{version('rouge_score')}+stemmer")
+
+
+def test_the_evaluate_metric_gives_the_mean_of_our_scores_without_network(tmp_path: object) -> None:
+    metric = rouge_metric(keep_in_memory=True, cache_dir=str(tmp_path))
+    summaries, references = ["A late order.", "Nothing"], [["The order is late.", "Late."], ["Nothing happened."]]
+    result = metric.compute(predictions=summaries, references=references)
+    each = [rouge(summary, texts)["rougeL"] or 0.0 for summary, texts in zip(summaries, references, strict=True)]
+    assert result["rougeL"] == pytest.approx(sum(each) / 2, abs=1e-12)
+    assert set(result) == set(rouge("", [""]))

@@ -1,0 +1,185 @@
+"""What a plan will take and give on this machine, in numbers and in sentences for the screen."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import psutil
+
+from dialogues.dialogue import Dataset
+from prompting.model import count_tokens
+from prompting.source import BASE_MODELS, ModelRefused, find
+from tuning.plan import FULL, LORA, Plan, known_parameters, pairs_in
+
+FITS, TIGHT, TOO_LARGE = "fits", "tight", "will not fit"
+# Arithmetic (6 x parameters x tokens) a second and core, measured on the bundled model's shape; twelve cores at most
+# are counted, because a step's small products cannot keep more of them busy.
+RATES = {"fp32": 5.5e10, "bf16": 9e10}
+MOST_CORES = 12
+START_UP = 15.0  # seconds until the first step
+CHARACTERS = 3.5  # a token of English, for a model whose own tokens are not here to be counted
+KEPT_PER_TOKEN = 150  # bytes x square root of the parameters
+PROCESS = 600_000_000  # bytes: Python and torch before any model
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a plan leads to. None means unknown until the model is on this machine.
+
+    `pairs` are chat and reference; `memory` is fits, tight or will not fit; `cut` is the share [0, 1] of chats longer
+    than the window.
+    """
+
+    plan: Plan
+    chats: int  # to train on
+    pairs: int
+    parameters: int | None
+    memory: str | None
+    memory_bytes: int | None
+    seconds: float | None
+    cut: float | None
+
+    @property
+    def steps(self) -> int:
+        return self.plan.steps
+
+    @property
+    def epochs(self) -> float:
+        """How many times the run goes over its pairs."""
+        return self.plan.steps * self.plan.batch_size / self.pairs
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        return self.plan.checkpoints
+
+    @property
+    def time(self) -> str:
+        """`about 10 minutes`, or `unknown`."""
+        return "unknown" if self.seconds is None else in_words(self.seconds)
+
+    @property
+    def consequences(self) -> tuple[str, ...]:
+        """All of it in plain sentences, one for each thing that follows from the plan."""
+        return tuple(_sentences(self))
+
+
+def forecast(
+    plan: Plan, dataset: Dataset, *, base_models: Path = BASE_MODELS, free_bytes: int | None = None
+) -> Forecast:
+    """`forecast(plan, dataset).consequences`: what `plan`, which `check` let pass, takes on this machine.
+
+    Costs a second or more: the chats are counted in the model's own tokens. The hub is not asked. `free_bytes` of
+    memory are looked up unless given.
+    """
+    count = known_parameters(plan.base_model, base_models)
+    prompts = [plan.prompt.render(e.dialogue) for split in ("train", "test") for e in dataset.splits[split]]
+    lengths = _lengths(plan, prompts, base_models)
+    tokens = mean(min(length, plan.window) for length in lengths or [len(prompt) / CHARACTERS for prompt in prompts])
+    memory = _memory(plan, count, tokens)
+    return Forecast(
+        plan=plan,
+        chats=len(dataset.splits["train"]),
+        pairs=pairs_in(dataset),
+        parameters=count,
+        memory=_verdict(memory, free_bytes or psutil.virtual_memory().available),
+        memory_bytes=memory,
+        seconds=_seconds(plan, count, tokens),
+        cut=mean(length > plan.window for length in lengths) if lengths else None,
+    )
+
+
+def in_words(seconds: float) -> str:
+    """`about 10 minutes`: no finer than a forecast can be."""
+    if seconds < 90:
+        return "about a minute" if seconds > 40 else "less than a minute"
+    minutes = seconds / 60
+    if minutes < 90:
+        return f"about {round(minutes) if minutes < 10 else round(minutes / 5) * 5} minutes"
+    return f"about {round(minutes / 60)} hours" if minutes < 36 * 60 else f"about {round(minutes / 1440)} days"
+
+
+def _lengths(plan: Plan, prompts: list[str], base_models: Path) -> list[int]:
+    """Tokens of each prompt; empty where the model's files are not here."""
+    try:
+        find(plan.base_model, base_models, fetch=False)
+        return count_tokens(plan.base_model, prompts, base_models)
+    except ModelRefused:
+        return []
+
+
+def _memory(plan: Plan, count: int | None, tokens: float) -> int | None:
+    """Bytes: weights and, in full tuning, gradients and clipped updates; what a step keeps of its longest batch."""
+    if count is None:
+        return None
+    longest = min(plan.window, 2 * tokens)
+    kept = plan.batch_size * longest * KEPT_PER_TOKEN * math.sqrt(count)  # activations grow with depth x width
+    return int(PROCESS + count * (12 if plan.method == FULL else 4) + kept)
+
+
+def _verdict(memory: int | None, free: int) -> str | None:
+    if memory is None:
+        return None
+    return FITS if memory < 0.6 * free else TIGHT if memory < 0.9 * free else TOO_LARGE
+
+
+def _seconds(plan: Plan, count: int | None, tokens: float) -> float | None:
+    if count is None:
+        return None
+    rate = RATES[plan.precision] * min(MOST_CORES, os.cpu_count() or 1)
+    return START_UP + plan.steps * plan.batch_size * tokens * 6 * count / rate
+
+
+_METHOD_WORDS = {
+    FULL: "Full tuning changes all of the model: it learns most, and each checkpoint is as large as the model.",
+    LORA: "LoRA leaves the model as it is and learns a small addition to it: less memory and small checkpoints.",
+}
+_PRECISION_WORDS = {
+    "fp32": "Numbers are kept and multiplied in fp32, the safe choice.",
+    "bf16": "Numbers are kept in fp32 and multiplied in bf16, which T5 bears well and which is quicker here.",
+}
+_MEMORY_ADVICE = {FITS: "", TIGHT: " Close other programs.", TOO_LARGE: " Choose LoRA or a smaller model."}
+
+
+def _sentences(known: Forecast) -> Iterator[str]:
+    plan = known.plan
+    yield (
+        f"{plan.steps:,} steps of {plan.batch_size} pairs go over the {known.pairs:,} pairs of your {known.chats:,} "
+        f"training chats {known.epochs:.{0 if known.epochs >= 10 else 1}f} times."
+    )
+    yield f"Weights are kept after {_listed(plan.checkpoints)}; each is compared with the untouched model."
+    yield _METHOD_WORDS[plan.method]
+    yield _memory_words(known)
+    yield _time_words(known)
+    yield _cut_words(known.cut, plan.window)
+    yield _PRECISION_WORDS[plan.precision]
+
+
+def _memory_words(known: Forecast) -> str:
+    if known.memory is None or known.memory_bytes is None:
+        return "How much memory it needs is unknown until the model is on this machine."
+    return f"It needs about {known.memory_bytes / 1e9:.1f} GB of memory: {known.memory}.{_MEMORY_ADVICE[known.memory]}"
+
+
+def _time_words(known: Forecast) -> str:
+    if known.seconds is None:
+        return "How long it takes is unknown until the model is on this machine."
+    return f"It takes {known.time} on this machine; you may close the page meanwhile."
+
+
+def _cut_words(cut: float | None, window: int) -> str:
+    if cut is None:
+        return f"The model reads {window} tokens of a chat; how many chats are longer is unknown until it is here."
+    if not cut:
+        return f"No chat is longer than the {window} tokens that the model reads."
+    share = "less than 1%" if cut < 0.01 else f"{cut:.0%}"
+    return f"{share} of the chats are longer than the {window} tokens that the model reads: their ends are cut off."
+
+
+def _listed(steps: tuple[int, ...]) -> str:
+    *firsts, last = map(str, steps)
+    return f"steps {', '.join(firsts)} and {last}" if firsts else f"step {last}"

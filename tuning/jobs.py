@@ -1,0 +1,79 @@
+"""Start, watch and stop the processes that work on a run; they outlive the app that started them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from dialogues.dialogue import Problem
+from tuning.runs import CANCELLED, CANCELLED_WORDS, MEASURE, RUNNING, TRAIN, WAITING, Run, RunRefused
+
+ROOT = Path(__file__).resolve().parents[1]
+GRACE = 30.0  # seconds between asking a process to stop and killing it
+
+
+def start(run: Run) -> None:
+    """Train in a process of its own, which goes on when this one ends. Raises RunRefused unless `waiting`."""
+    if run.progress().state != WAITING or run.alive(TRAIN):
+        raise _refusal("This run has been started already.", "Make a new one from the same plan.")
+    _launch(run, TRAIN, "tuning.train")
+
+
+def start_measuring(run: Run) -> None:
+    """Measure the run's checkpoints as they become whole, at low priority; nothing happens if that is going on."""
+    if not run.alive(MEASURE):
+        process = _launch(run, MEASURE, "evaluation.measure")
+        psutil.Process(process.pid).nice(10)
+
+
+def cancel(run: Run, grace: float = GRACE) -> None:
+    """Ask the training to stop after its current step; returns at once. It is killed when `grace` seconds are over.
+
+    A run that has not begun is cancelled on the spot; one that is over is left as it is.
+    """
+    process = run.process(TRAIN)
+    if process is None:
+        if run.progress().state == WAITING:
+            run.write_state(replace(run.state(), state=CANCELLED, message="Cancelled before it began."))
+        return
+    process.terminate()
+    threading.Thread(target=_kill_after, args=(run, process, grace), daemon=True).start()
+
+
+def wait(run: Run, timeout: float) -> bool:
+    """Wait at most `timeout` seconds for the training process to be gone; True when it is."""
+    end = time.monotonic() + timeout
+    while run.alive(TRAIN) and time.monotonic() < end:
+        time.sleep(0.1)
+    return not run.alive(TRAIN)
+
+
+def _launch(run: Run, job: str, module: str) -> subprocess.Popen[bytes]:
+    with run.log(job).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(run.folder.resolve())],
+            cwd=ROOT, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    run.note_process(job, process.pid)
+    threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie
+    return process
+
+
+def _kill_after(run: Run, process: psutil.Process, grace: float) -> None:
+    try:
+        process.wait(grace)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(GRACE)
+    if run.state().state in (WAITING, RUNNING):  # it went before it could write: killed, or still starting up
+        run.write_state(replace(run.state(), state=CANCELLED, message=CANCELLED_WORDS, eta_seconds=None))
+
+
+def _refusal(reason: str, remedy: str) -> RunRefused:
+    return RunRefused(Problem(reason, remedy, field="run"))

@@ -1,0 +1,297 @@
+"""The bundled base model's recipe: a tokenizer, span corruption and a mixture of chat tasks, from scratch on CPU or GPU.
+
+    python -m tuning.pretrain --data FOLDER --out FOLDER --minutes 60 [--toy]
+
+FOLDER of `--data` holds `corpus/` and `star/` as `tuning.chats` reads them. `--out` receives `tokenizer/`, `arrays/`, `state.pt` (so that
+the same command goes on where it stopped) and `model/`, a whole model in bf16 after every save. `--minutes` is training time in all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import re
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+from prompting.catalog import TEMPLATES
+from tuning.chats import chats
+from tuning.mixture import cases, denoising, held_out
+from tuning.muon import BatchedMuon
+from tuning.tokenizer import EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
+
+LONGEST = (448, 96)  # tokens of a prompt, of an answer
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every number of the recipe. `tokens` is a batch's budget, padding and answers included."""
+
+    vocabulary: int = 8192
+    width: int = 256
+    layers: int = 4
+    heads: int = 4
+    inner: int = 512
+    tokens: int = 4096
+    muon_rate: float = 0.02
+    adam_rate: float = 0.01
+    seed: int = 0
+    texts: int = 120_000
+    save_minutes: float = 4.0
+
+
+TOY = Recipe(vocabulary=600, width=32, layers=1, heads=2, inner=64, tokens=512, texts=200, save_minutes=0.02)
+
+
+def prepare(data: Path, out: Path, recipe: Recipe) -> PreTrainedTokenizerFast:
+    """Tokenizer and token arrays on disk, made once; whole when `arrays/whole.json` is there."""
+    if not (out / "arrays" / "whole.json").exists():
+        texts = list(denoising(data, recipe.seed))
+        random.Random(recipe.seed).shuffle(texts)
+        learned = [(case.prompt, case.answer) for case in cases(data, recipe.seed)]
+        read = (f"{text} {answer}" for text, (_, answer) in zip(texts, learned, strict=False))
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=train_tokenizer(read, recipe.vocabulary), pad_token=SPECIAL[PAD], eos_token=SPECIAL[EOS], unk_token=SPECIAL[2],
+            extra_special_tokens=list(SENTINELS), model_max_length=512,
+        )  # fmt: skip
+        tokenizer.save_pretrained(out / "tokenizer")
+        (out / "arrays").mkdir(exist_ok=True)
+        _store(out / "arrays" / "tasks.npz", _encode(tokenizer, learned))
+        _store(out / "arrays" / "spans.npz", _corrupted(tokenizer, texts[: recipe.texts], recipe.seed))
+        (out / "arrays" / "whole.json").write_text(json.dumps(asdict(recipe)))
+    return PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
+
+
+def _encode(tokenizer: PreTrainedTokenizerFast, pairs: list[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
+    prompts = tokenizer([prompt for prompt, _ in pairs])["input_ids"]
+    answers = tokenizer([answer for _, answer in pairs])["input_ids"]
+    return [pair for pair in zip(prompts, answers, strict=True) if len(pair[0]) <= LONGEST[0] and len(pair[1]) <= LONGEST[1]]
+
+
+def _corrupted(tokenizer: PreTrainedTokenizerFast, texts: list[str], seed: int) -> list[tuple[list[int], list[int]]]:
+    sentinels = tokenizer.convert_tokens_to_ids(list(SENTINELS))
+    rng = random.Random(seed)
+    return [corrupt(ids[:160], sentinels, rng) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] if len(ids) > 15]
+
+
+def corrupt(ids: list[int], sentinels: list[int], rng: random.Random) -> tuple[list[int], list[int]]:
+    """T5's span corruption: about 15 % of `ids` in spans of about three become sentinels; the answer spells the spans out."""
+    source: list[int] = []
+    target: list[int] = []
+    at = used = 0
+    while at < len(ids):
+        if rng.random() < 0.06 and used < len(sentinels):
+            length = rng.randint(1, 5)
+            source.append(sentinels[used])
+            target += [sentinels[used], *ids[at : at + length]]
+            at, used = at + length, used + 1
+        else:
+            source.append(ids[at])
+            at += 1
+    return [*source, EOS], [*target, EOS]
+
+
+def _store(path: Path, pairs: list[tuple[list[int], list[int]]]) -> None:
+    pairs = sorted(pairs, key=lambda pair: len(pair[0]) + 3 * len(pair[1]))
+    flat = {name: np.fromiter((one for pair in pairs for one in pair[side]), np.uint16) for side, name in enumerate(("source", "target"))}
+    ends = {f"{name}_ends": np.cumsum([len(pair[side]) for pair in pairs]) for side, name in enumerate(("source", "target"))}
+    np.savez(path, **flat, **ends)
+
+
+def _load(path: Path) -> Arrays:
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def batch(arrays: dict[str, Arrays], recipe: Recipe, step: int, progress: float) -> dict[str, torch.Tensor]:
+    """The batch of `step`: it depends on nothing but the arguments, so that a resumed run needs no reader state.
+
+    Span corruption first, tasks later; short cases first, all of them from three eighths of the way on. Rows are alike in length.
+    """
+    rng = np.random.default_rng((recipe.seed, step))
+    chosen = arrays["spans" if rng.random() < max(0.04, 0.5 - 5 * progress) else "tasks"]
+    count, ends = len(chosen["source_ends"]), chosen["source_ends"]
+    start = int(np.searchsorted(ends, rng.random() * ends[-1] * min(1.0, 0.25 + 2 * progress)))  # by token: every case is as likely
+    rows: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    widest = [0, 0]
+    for row in range(start, count):
+        pair = (_row(chosen, "source", row), _row(chosen, "target", row))
+        widest = [max(width, len(side)) for width, side in zip(widest, pair, strict=True)]
+        if rows and (len(rows) + 1) * sum(widest) > recipe.tokens:
+            break
+        rows.append(pair)
+    source, target = (torch.full((len(rows), max(len(pair[side]) for pair in rows)), fill) for side, fill in ((0, PAD), (1, -100)))
+    for number, pair in enumerate(rows):
+        source[number, : len(pair[0])] = torch.from_numpy(pair[0].astype(np.int64))
+        target[number, : len(pair[1])] = torch.from_numpy(pair[1].astype(np.int64))
+    return {"input_ids": source, "attention_mask": (source != PAD).long(), "labels": target}
+
+
+def _row(arrays: Arrays, side: str, row: int) -> NDArray[Any]:
+    ends = arrays[f"{side}_ends"]
+    return arrays[side][ends[row - 1] if row else 0 : ends[row]]
+
+
+def new_model(recipe: Recipe, vocabulary: int) -> T5ForConditionalGeneration:
+    """A fresh T5 v1.1-shaped model; the input embedding is also the output layer, which makes copying easy to learn."""
+    torch.manual_seed(recipe.seed)
+    shape: dict[str, Any] = {"d_model": recipe.width, "d_kv": recipe.width // recipe.heads, "d_ff": recipe.inner, "num_heads": recipe.heads}
+    config = T5Config(
+        vocab_size=vocabulary, num_layers=recipe.layers, num_decoder_layers=recipe.layers, feed_forward_proj="gated-gelu", dropout_rate=0.0,
+        tie_word_embeddings=True, n_positions=512, pad_token_id=PAD, eos_token_id=EOS, decoder_start_token_id=PAD, **shape,
+    )  # fmt: skip
+    return T5ForConditionalGeneration(config)
+
+
+def optimizers(model: T5ForConditionalGeneration, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the blocks, fused AdamW for embeddings, biases and norms."""
+    inner = [one for name, one in model.named_parameters() if one.ndim == 2 and "shared" not in name and "relative" not in name]
+    ids = {id(one) for one in inner}
+    outer = [one for one in model.parameters() if id(one) not in ids]
+    muon = BatchedMuon(inner, lr=recipe.muon_rate, weight_decay=0.01)
+    return [muon, torch.optim.AdamW(outer, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)]
+
+
+def rate(step: int, progress: float) -> float:
+    """The share of the top rate: warm-up over 100 steps, flat, then down to zero over the last 60 % of the time."""
+    return min(1.0, step / 100) * min(1.0, max(0.0, (1 - progress) / 0.6))
+
+
+@dataclass
+class Training:
+    """What `state.pt` holds: the model and optimizers, and how far they are."""
+
+    model: T5ForConditionalGeneration
+    optimizers: list[torch.optim.Optimizer]
+    step: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+
+    def save(self, out: Path) -> None:
+        """Write `state.pt` in one move, then `model/` in bf16."""
+        state = {"model": self.model.state_dict(), "optimizers": [one.state_dict() for one in self.optimizers]}
+        torch.save(state | {"step": self.step, "seconds": self.seconds, "tokens": self.tokens}, out / "state.tmp")
+        (out / "state.tmp").replace(out / "state.pt")
+        export(self.model, out / "tokenizer", out / "model")
+
+    def restore(self, out: Path) -> None:
+        """Go on from `state.pt`, if there is one."""
+        if (out / "state.pt").exists():
+            state = torch.load(out / "state.pt", weights_only=True, map_location=self.model.device)
+            self.model.load_state_dict(state["model"])
+            for one, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                one.load_state_dict(saved)
+            self.step, self.seconds, self.tokens = state["step"], state["seconds"], state["tokens"]
+
+
+def export(model: T5ForConditionalGeneration, tokenizer: Path, folder: Path) -> None:
+    """Write config, bf16 safetensors and the tokenizer's files into `folder`, replacing what is there at the end."""
+    draft = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    copy = T5ForConditionalGeneration(T5Config.from_dict(model.config.to_dict() | {"dropout_rate": 0.1}))
+    copy.load_state_dict(model.state_dict())
+    copy.to(torch.bfloat16).save_pretrained(draft)
+    shutil.copytree(tokenizer, draft, dirs_exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+
+
+def learn(training: Training, recipe: Recipe, step_batch: dict[str, torch.Tensor], progress: float) -> float:
+    """One step; returns the loss."""
+    model, device = training.model, training.model.device
+    for one, top in zip(training.optimizers, (recipe.muon_rate, recipe.adam_rate), strict=True):
+        for group in one.param_groups:
+            group["lr"] = top * rate(training.step + 1, progress)
+    with torch.autocast(device.type, torch.bfloat16):
+        loss = model(**{name: values.to(device) for name, values in step_batch.items()}).loss
+    training.step += 1
+    training.tokens += int((step_batch["input_ids"] != PAD).sum() + (step_batch["labels"] >= 0).sum())
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for one in training.optimizers:
+        one.step()
+        one.zero_grad()
+    return float(loss.detach())
+
+
+def probe(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> tuple[float, list[str]]:
+    """Share of the names and numbers in greedy summaries of held-out chats that their prompts contain, and the summaries."""
+    training.model.eval()
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True, truncation=True, max_length=LONGEST[0]).to(training.model.device)
+    with torch.no_grad():
+        written = training.model.generate(**inputs, max_new_tokens=64, no_repeat_ngram_size=3)
+    training.model.train()
+    texts = tokenizer.batch_decode(written, skip_special_tokens=True)
+    found = [name in prompt for prompt, text in zip(prompts, texts, strict=True) for name in re.findall(r"\d[\w:.-]*\w|(?<=[a-z] )[A-Z]\w+", text)]
+    return (sum(found) / len(found) if found else 0.0), texts
+
+
+def report(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[str], loss: float, out: Path) -> None:
+    """Append one line to `log.jsonl`: step, loss, speed, share of this machine's matmul peak, the copy probe and three samples."""
+    copied, texts = probe(training, tokenizer, prompts)
+    speed = training.tokens / max(training.seconds, 1e-9)
+    work = 6 * sum(one.numel() for name, one in training.model.named_parameters() if "shared" not in name) * speed
+    line = {
+        "step": training.step, "seconds": round(training.seconds), "tokens": training.tokens, "tokens_per_second": round(speed),
+        "share_of_peak": round(work / matmul_peak(training.model.device), 3), "loss": round(loss, 3), "copied": round(copied, 3), "samples": texts[:4],
+    }  # fmt: skip
+    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def matmul_peak(device: torch.device) -> float:
+    """Measured bf16 operations per second of one large product, the limit that training can reach here."""
+    square = torch.randn(2048, 2048, device=device, dtype=torch.bfloat16)
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        float((square @ square)[0, 0])  # reading one number waits for the device
+        seconds.append(time.perf_counter() - start)
+    return 2 * 2048**3 / min(seconds)
+
+
+def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe) -> None:
+    """Run or resume the recipe until `minutes` of training are done; `out/model` is a whole model after every save."""
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = prepare(data, out, recipe)
+    arrays = {name: _load(out / "arrays" / f"{name}.npz") for name in ("tasks", "spans")}
+    model = new_model(recipe, len(tokenizer)).to("cuda" if torch.cuda.is_available() else "cpu").train()
+    training = Training(model, optimizers(model, recipe))
+    training.restore(out)
+    prompts = [TEMPLATES["summarize"].render(chat.dialogue) for chat in islice(filter(held_out, chats(data)), 0, 400, 25)]
+    mean, saved = math.nan, time.perf_counter()
+    while training.seconds < minutes * 60:
+        start, progress = time.perf_counter(), training.seconds / (minutes * 60)
+        loss = learn(training, recipe, batch(arrays, recipe, training.step, progress), progress)
+        mean = loss if math.isnan(mean) else 0.98 * mean + 0.02 * loss
+        training.seconds += time.perf_counter() - start
+        if time.perf_counter() - saved > recipe.save_minutes * 60 or training.seconds >= minutes * 60:
+            training.save(out)
+            report(training, tokenizer, prompts, mean, out)
+            saved = time.perf_counter()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--data", type=Path, required=True, help="folder with corpus/ and star/")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the state and the model")
+    parser.add_argument("--minutes", type=float, default=60.0, help="training time in all, over every resumption")
+    parser.add_argument("--toy", action="store_true", help="a tiny shape that shows the recipe works")
+    given = parser.parse_args()
+    pretrain(given.data, given.out, given.minutes, TOY if given.toy else Recipe())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The Compare tab: the verdict, its figures and curves, the examples behind them, and the link that carries it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from html import escape
+
+import gradio as gr
+
+from dialogues.dialogue import Refused
+from evaluation.comparison import Comparison, compare
+from evaluation.report import Report
+from sharing.sheet import (
+    FILTERS,
+    PER_PAGE,
+    SORTS,
+    charts_html,
+    choose_rows,
+    kpis_html,
+    sheet_html,
+    signature_html,
+    table_html,
+    tag,
+    verdict_html,
+)
+from tuning.runs import list_runs, open_run
+from ui.look import QUIET, proof, sheet_box
+from ui.refusals import as_messages
+from ui.settings import Settings
+
+RECORDED = "recorded"
+REVEALED = {
+    "numbers": "Numbers only",
+    "summaries": "Numbers and summaries, no chats",
+    "chats": "Numbers, summaries and chats",
+}
+EXPIRES = {"30 days": 30, "90 days": 90, "never": None}
+# A row answers to click, Enter and the arrow keys; the mark moves at once, the sheet follows.
+ROWS_JS = """
+const pick = (row) => {
+  element.querySelectorAll('[aria-selected=true]').forEach((other) => other.setAttribute('aria-selected', 'false'));
+  row.setAttribute('aria-selected', 'true'); row.focus({ preventScroll: false });
+  trigger('select', { row: Number(row.dataset.pick) });
+};
+element.addEventListener('click', (event) => {
+  const row = event.target.closest('[data-pick]');
+  if (row) { event.preventDefault(); pick(row); }
+});
+element.addEventListener('keydown', (event) => {
+  const row = event.target.closest('[data-pick]');
+  const next = { ArrowDown: row?.nextElementSibling, ArrowUp: row?.previousElementSibling, Enter: row }[event.key];
+  if (next) { event.preventDefault(); pick(next); }
+});
+"""
+CHARTS_JS = "element.addEventListener('pick', (event) => trigger('select', { step: event.detail.step }));"
+LINK_JS = "(id) => id ? new URL(location.pathname, location.origin).toString() + '?compare=' + id : ''"
+
+
+def build(settings: Settings, owner: gr.BrowserState, tab: gr.Tab, current: gr.Dropdown) -> None:
+    """Lay the tab out and wire it; opening `tab` offers the owner's runs and shows the `current` one if it can."""
+    with gr.Row(equal_height=True):
+        run = gr.Dropdown(
+            [("Recorded: our sample chats", RECORDED)], value=RECORDED, label="Run", elem_id="compare-run", scale=3
+        )
+        step = gr.Dropdown([], label="Checkpoint", elem_id="compare-step", scale=2)
+        renew = gr.Button("Look again", scale=1, min_width=120)
+    top = sheet_box(elem_id="verdict")
+    kpis = sheet_box(elem_id="kpis")
+    charts = sheet_box(js_on_load=CHARTS_JS, elem_id="charts")
+    with gr.Row():
+        with gr.Column(scale=5, min_width=320):
+            with gr.Row():
+                kept = gr.Dropdown(list(FILTERS), value="all", label="Show", min_width=140)
+                order = gr.Dropdown(
+                    [(words, key) for key, words in SORTS.items()], value="gain", label="Sort", min_width=140
+                )
+                page = gr.Number(1, label="Page", precision=0, minimum=1, min_width=80)
+            table = sheet_box(js_on_load=ROWS_JS, elem_id="examples")
+        with gr.Column(scale=6, min_width=320):
+            sheet = sheet_box(elem_id="sheet")
+    with gr.Accordion("Share this comparison", open=False, elem_id="share"):
+        with gr.Row():
+            reveal = gr.Radio(
+                [(words, key) for key, words in REVEALED.items()], value="summaries", label="The link shows"
+            )
+            expires = gr.Radio(list(EXPIRES), value="90 days", label="It works for")
+        publish = gr.Button("Publish", variant="primary", elem_id="publish")
+        snapshot = gr.Textbox(visible=False)
+        link = gr.Textbox(
+            label="Link: opens read-only, without an account", buttons=["copy"], elem_id="link", interactive=False
+        )
+        revoke = gr.Button("Revoke this link", visible=False, elem_id="revoke")
+    foot = sheet_box()
+
+    def open_comparison(run_id: str | None) -> tuple[object, ...]:
+        try:
+            comparison = comparison_of(settings, run_id)
+        except Refused as refusal:
+            notice = proof(tag("p", escape(" ".join(map(str, refusal.problems))), class_="notice"))
+            return gr.Dropdown([], value=None), notice, "", "", "", "", ""
+        steps = [(checkpoint.label, checkpoint.step) for checkpoint in comparison.checkpoints]
+        return (
+            gr.Dropdown(steps, value=comparison.chosen),
+            proof(tag("p", tag("strong", escape(comparison.title)), class_="mast") + verdict_html(comparison)),
+            *_at_step(comparison, comparison.chosen),
+            *_examples(comparison, comparison.chosen, "all", "gain", 1),
+            proof(signature_html(comparison)),
+        )
+
+    def move(run_id: str | None, at: int | None, keep: str, by: str, number: float) -> tuple[str, ...]:
+        with as_messages("Cannot be shown"):
+            comparison = comparison_of(settings, run_id)
+        chosen = comparison.chosen if at is None else at
+        return (*_at_step(comparison, chosen), *_examples(comparison, chosen, keep, by, int(number or 1)))
+
+    def filtered(run_id: str | None, at: int | None, keep: str, by: str, number: float) -> tuple[str, ...]:
+        return move(run_id, at, keep, by, number)[2:]
+
+    def open_row(run_id: str | None, at: int, event: gr.EventData) -> str:
+        with as_messages("Cannot be shown"):
+            comparison = comparison_of(settings, run_id)
+        return proof(sheet_html(comparison.rows[int(event._data["row"])], at))
+
+    def pick_step(event: gr.EventData) -> int:
+        return int(event._data["step"])
+
+    def share(run_id: str | None, shows: str, lasts: str, key: str) -> tuple[str, gr.Button]:
+        with as_messages("Not published"):
+            comparison = comparison_of(settings, run_id)
+            return settings.snapshots.publish(comparison, shows, key, EXPIRES[lasts]), gr.Button(visible=True)
+
+    def take_back(snapshot_id: str, key: str) -> tuple[str, str, gr.Button]:
+        with as_messages("Not revoked"):
+            settings.snapshots.revoke(snapshot_id, key)
+        gr.Success("Nobody can open the link any more.", title="Revoked")
+        return "", "", gr.Button(visible=False)
+
+    def arrive(key: str, watched: str | None, shown: str | None) -> gr.Dropdown:
+        choices = run_choices(settings, key)
+        known = [value for _, value in choices]
+        chosen = next((value for value in (watched, shown) if value in known), known[0] if known else None)
+        return gr.Dropdown(choices, value=chosen)
+
+    everything = [step, top, kpis, charts, table, sheet, foot]
+    tab.select(arrive, [owner, current, run], run, **QUIET).then(open_comparison, run, everything, **QUIET)
+    view = [run, step, kept, order, page]
+    run.input(open_comparison, run, everything, **QUIET)
+    renew.click(open_comparison, run, everything, **QUIET)
+    step.input(move, view, [kpis, charts, table, sheet], **QUIET)
+    charts.select(pick_step, None, step, **QUIET).then(move, view, [kpis, charts, table, sheet], **QUIET)
+    for widget in (kept, order):
+        widget.input(lambda: 1, None, page, **QUIET).then(filtered, view, [table, sheet], **QUIET)
+    page.submit(filtered, view, [table, sheet], **QUIET)
+    table.select(open_row, [run, step], sheet, **QUIET)
+    publish.click(share, [run, reveal, expires, owner], [snapshot, revoke], **QUIET).then(
+        None, snapshot, link, js=LINK_JS, **QUIET
+    )
+    revoke.click(take_back, [snapshot, owner], [snapshot, link, revoke], **QUIET)
+
+
+def run_choices(settings: Settings, owner: str) -> list[tuple[str, str]]:
+    """The recorded comparison, and the owner's runs that have been measured."""
+    fixed = [("Recorded: our sample chats", RECORDED)] if settings.recorded() else []
+    return [*((run.record.name, run.id) for run in list_runs(settings.runs, owner) if run.report(0)), *fixed]
+
+
+def comparison_of(settings: Settings, run_id: str | None) -> Comparison:
+    """The comparison of a run's reports as they are now. Raises RunRefused or ComparisonRefused."""
+    if run_id == RECORDED and (recorded := settings.recorded()):
+        return recorded
+    run = open_run(settings.runs, run_id or "")
+    return _compared(settings, run.id, tuple(report["step"] for report in run.reports()))
+
+
+@lru_cache(maxsize=8)
+def _compared(settings: Settings, run_id: str, steps: tuple[int, ...]) -> Comparison:
+    """Reports never change once written, so a run and the steps measured name one comparison."""
+    run = open_run(settings.runs, run_id)
+    reports = [Report.from_json(record) for record in run.reports() if record["step"] in steps]
+    return compare(reports, run.dataset.splits["test"], run.record.name)
+
+
+def _at_step(comparison: Comparison, step: int) -> tuple[str, str]:
+    return proof(kpis_html(comparison, step)), proof(charts_html(comparison, step))
+
+
+def _examples(comparison: Comparison, step: int, kept: str, order: str, page: int) -> tuple[str, str]:
+    """One page of the table, and the sheet of its first row."""
+    numbers = choose_rows(comparison, step, kept, order)
+    last = max(1, -(-len(numbers) // PER_PAGE))
+    start = (min(max(page, 1), last) - 1) * PER_PAGE
+    shown = numbers[start : start + PER_PAGE]
+    chosen = shown[0] if shown else None
+    table = table_html(comparison, step, shown, -1 if chosen is None else chosen, lambda at: f"#row-{at}")
+    pages = tag("p", f"{len(numbers)} chats, page {start // PER_PAGE + 1} of {last}", class_="quiet")
+    return proof(table + pages), proof("" if chosen is None else sheet_html(comparison.rows[chosen], step))

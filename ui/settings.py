@@ -1,0 +1,55 @@
+"""What the roof tells the screens: where things are kept and what visitors may do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from dialogues.dialogue import Dataset, Example
+from evaluation.comparison import Comparison
+from sharing.snapshot import Snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`home` holds runs and published pages; `assets` what we ship; `local_models` lets visitors name a folder."""
+
+    home: Path
+    assets: Path
+    local_models: bool = True
+
+    @property
+    def runs(self) -> Path:
+        return self.home / "runs"
+
+    @property
+    def snapshots(self) -> Snapshots:
+        return Snapshots(self.home / "published")
+
+    @property
+    def base_model(self) -> Path:
+        return self.assets / "base-model"
+
+    def sample_set(self) -> Dataset:
+        """The chats we ship."""
+        return _sample_set(self.assets / "chats")
+
+    def samples(self) -> list[Example]:
+        """One chat of each test situation, for the Prompt tab."""
+        return list({example.facts["situation"]: example for example in self.sample_set().splits["test"]}.values())
+
+    def recorded(self) -> Comparison | None:
+        """The comparison we ship, so that nobody meets an empty screen; None where it was left out."""
+        return _recorded(self.assets / "recorded" / "comparison.json")
+
+
+@lru_cache(maxsize=1)
+def _sample_set(folder: Path) -> Dataset:
+    return Dataset.load(folder)
+
+
+@lru_cache(maxsize=1)
+def _recorded(path: Path) -> Comparison | None:
+    return Comparison.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None

@@ -1,0 +1,222 @@
+"""The Tune tab: chats in, a plan with its consequences, a run that goes on when the page is closed."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from dialogues.dialogue import Dataset, Problem
+from dialogues.profile import profile
+from dialogues.split import SplitRefused, split_examples
+from dialogues.upload import FILE_TYPES, MAX_BYTES, Reading, UploadRefused, read_upload
+from prompting.catalog import DEFAULT, TEMPLATES
+from prompting.model import BUNDLED, HUB_MODELS
+from sharing.sheet import tag
+from tuning import jobs
+from tuning.forecast import forecast
+from tuning.plan import FULL, LORA, SIZES, Plan, PlanRefused, propose
+from tuning.runs import create, list_runs, open_run
+from ui.look import QUIET, proof, sheet_box
+from ui.refusals import as_messages, problems_html
+from ui.settings import Settings
+
+SAMPLE, OWN = "The sample support chats", "My own chats"
+PRIVACY = (
+    "Your chats are kept on this server with the run they tune, readable only with the run's secret address, "
+    "until you press Delete. They are never used for anything else."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chats:
+    """What is in hand to tune on: the dataset, and what was refused or left out on the way."""
+
+    dataset: Dataset
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The widgets that other screens or a page load need."""
+
+    models: gr.Dropdown
+    started: gr.Textbox
+    take: Callable[..., Any]
+    uploads: list[Any]
+    taken: list[Any]
+    foresee: Callable[..., str]
+    plan_inputs: list[Any]
+    consequences: gr.HTML
+
+
+def build(settings: Settings, owner: gr.BrowserState) -> Parts:
+    """Lay the left column out and wire it; `started` changes to the new run's id when a run begins."""
+    chats: gr.State = gr.State(None)
+    started = gr.Textbox(visible=False)
+    gr.Markdown("### 1 · Chats")
+    source = gr.Radio([SAMPLE, OWN], value=SAMPLE, label="Tune on")
+    with gr.Group(visible=False) as own:
+        limit = f"{', '.join(FILE_TYPES)}, at most {MAX_BYTES // 10**6} MB"
+        file = gr.File(
+            label=f"Chats with summaries ({limit})", file_types=list(FILE_TYPES), elem_id="upload", height=130
+        )
+        with gr.Accordion("Test file and columns", open=False):
+            test_file = gr.File(
+                label="Chats to test on (else some are set aside)",
+                file_types=list(FILE_TYPES),
+                elem_id="test-upload",
+                height=110,
+            )
+            dialogue_column = gr.Textbox(label="Column with the chat", placeholder="found by its name")
+            summary_column = gr.Textbox(label="Column with the summary", placeholder="found by its name")
+    read = sheet_box(elem_id="read")
+    refused = gr.DownloadButton("Download what was refused (CSV)", visible=False, size="sm")
+    gr.Markdown("### 2 · Plan")
+    models = gr.Dropdown(
+        [BUNDLED, *HUB_MODELS], value=BUNDLED, label="Base model", allow_custom_value=settings.local_models
+    )
+    with gr.Row():
+        method = gr.Radio([("All weights", FULL), ("LoRA", LORA)], value=FULL, label="What to train")
+        size = gr.Radio(list(SIZES), value="quick", label="Size")
+    template = gr.Dropdown(list(TEMPLATES), value=DEFAULT.name, label="Template")
+    consequences = sheet_box(elem_id="plan")
+    name = gr.Textbox(label="Name of the run", placeholder="such as Billing team, October", max_length=80)
+    start = gr.Button("Start", variant="primary", elem_id="start")
+    sheet_box(tag("p", escape(PRIVACY), class_="quiet"))
+
+    plan_inputs = [chats, models, method, size, template]
+    uploads = [source, file, test_file, dialogue_column, summary_column]
+    taken = [chats, read, refused, own]
+
+    def take(kind: str, path: str | None, test: str | None, *columns: str) -> tuple[object, ...]:
+        if kind == OWN and not path:
+            return None, proof(""), gr.DownloadButton(visible=False), gr.Group(visible=True)
+        try:
+            found = Chats(settings.sample_set()) if kind == SAMPLE else _read_files(path or "", test, columns)
+        except UploadRefused as refusal:
+            html = tag("p", "Nothing could be used of this file.", class_="notice") + problems_html(refusal.problems)
+            return None, proof(html), _refused_file(refusal.problems), gr.Group(visible=True)
+        shown = gr.Group(visible=kind == OWN)
+        return found, proof(_chats_html(found)), _refused_file(found.problems), shown
+
+    def foresee(found: Chats | None, *chosen: str) -> str:
+        return proof(_plan_html(settings, found, *chosen))
+
+    def begin(
+        found: Chats | None, model: str, how: str, dial: str, prompt: str, title: str, key: str
+    ) -> tuple[str, str]:
+        with as_messages("Not started"):
+            plan = _plan(settings, found, model, how, dial, prompt)
+            if busy := _busy(settings):
+                raise PlanRefused(busy)
+            dataset = found.dataset if found else settings.sample_set()
+            run = create(settings.runs, plan, dataset, title.strip() or dataset.name, key)
+            jobs.start(run)
+            jobs.start_measuring(run)
+        return run.id, ""
+
+    for upload in (source, file, test_file):
+        upload.change(take, uploads, taken, api_visibility="private").then(foresee, plan_inputs, consequences, **QUIET)
+    for column in (dialogue_column, summary_column):
+        column.submit(take, uploads, taken, api_visibility="private")
+    for widget in (models, method, size, template):
+        widget.change(foresee, plan_inputs, consequences, **QUIET)
+    start.click(begin, [*plan_inputs, name, owner], [started, name], api_visibility="private", concurrency_limit=1)
+    return Parts(models, started, take, uploads, taken, foresee, plan_inputs, consequences)
+
+
+def _read_files(path: str, test: str | None, columns: Sequence[str]) -> Chats:
+    """Both files read and split; problems of both, and of the splitting, together."""
+    chosen = {
+        role: column.strip() for role, column in zip(("dialogue", "summary"), columns, strict=True) if column.strip()
+    }
+    reading = read_upload(Path(path), Path(path).name, chosen)
+    test_reading = read_upload(Path(test), Path(test).name, chosen) if test else None
+    examples = [example for _, example in test_reading.examples] if test_reading else []
+    try:
+        dataset, left_out = split_examples(_title(reading), reading.examples, examples)
+    except SplitRefused as refusal:
+        raise UploadRefused(*refusal.problems, *reading.problems) from refusal
+    more = test_reading.problems if test_reading else ()
+    return Chats(dataset, (*reading.problems, *more, *left_out))
+
+
+def _title(reading: Reading) -> str:
+    return Path(reading.name).stem[:60]
+
+
+def _chats_html(chats: Chats) -> str:
+    """What was read: sizes, lengths, what stands out, and every problem."""
+    about, dataset = profile(chats.dataset), chats.dataset
+    counts = " · ".join(f"{count:,} {split}" for split, count in about.chats.items())
+    facts = {
+        "Set": f"{dataset.name} ({dataset.digest})",
+        "Chats": counts,
+        "Typical chat": f"{about.turns:.0f} turns, {about.words:.0f} words",
+        "Summaries": f"{about.references:.1f} a chat, {about.summary_words:.0f} words each",
+        "Duplicates": f"{about.duplicates:,} within a split, {about.leaked:,} test chats also in training",
+    }
+    if about.unsigned:
+        facts["Speakers"] = f"{about.unsigned:,} chats name no speakers: each line is kept as “Message”"
+    listed = "".join(tag("dt", escape(key)) + tag("dd", escape(value)) for key, value in facts.items())
+    html = tag("dl", listed, class_="facts")
+    if chats.problems:
+        html += tag("p", f"{len(chats.problems):,} rows were refused or left out:", class_="state") + problems_html(
+            chats.problems
+        )
+    return html
+
+
+def _refused_file(problems: Sequence[Problem]) -> gr.DownloadButton:
+    """All problems as a CSV to download; hidden where there are none."""
+    if not problems:
+        return gr.DownloadButton(visible=False)
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="refused-", suffix=".csv", delete=False, newline="", encoding="utf-8"
+    ) as file:
+        writer = csv.writer(file)
+        writer.writerow(("row", "column", "reason", "remedy"))
+        writer.writerows((problem.row or "", problem.field, problem.reason, problem.remedy) for problem in problems)
+    return gr.DownloadButton(value=file.name, visible=True)
+
+
+def _plan(settings: Settings, chats: Chats | None, model: str, method: str, size: str, template: str) -> Plan:
+    if chats is None:
+        raise PlanRefused(
+            Problem("There are no chats to tune on yet.", "Upload a file or take the sample chats.", field="chats")
+        )
+    return propose(chats.dataset, model, method, size, template, base_models=settings.base_model)
+
+
+def _plan_html(settings: Settings, chats: Chats | None, *chosen: str) -> str:
+    """The plan's consequences in sentences, or every reason why it cannot be."""
+    if chats is None:
+        return tag("p", "Upload a file to see what a run would take.", class_="quiet")
+    try:
+        plan = _plan(settings, chats, *chosen)
+    except PlanRefused as refusal:
+        return problems_html(refusal.problems)
+    sentences = forecast(plan, chats.dataset, base_models=settings.base_model).consequences
+    return tag("ul", "".join(tag("li", escape(sentence)) for sentence in sentences), class_="plain")
+
+
+def _busy(settings: Settings) -> Problem | None:
+    """Why no run can start now: this machine trains one at a time."""
+    going = [path for path in settings.runs.glob("[0-9a-f]*") if open_run(settings.runs, path.name).alive("train")]
+    if not going:
+        return None
+    return Problem(
+        "Another run is training on this machine.", "Start yours when it has ended, or cancel it if it is yours."
+    )
+
+
+def own_runs(settings: Settings, owner: str) -> list[tuple[str, str]]:
+    """The owner's runs for a picker, the newest first: (name · state, id)."""
+    return [(f"{run.record.name} · {run.progress().state}", run.id) for run in list_runs(settings.runs, owner)]
