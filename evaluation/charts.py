@@ -45,7 +45,7 @@ def overlap_figure(comparison: Comparison, step: int) -> Figure:
     lines = {
         "LEAD-3": comparison.lead3.get("rougeL"),
         "zero-shot": zero,
-        "people": comparison.human.get("rougeL"),
+        "two people": comparison.human.get("rougeL"),
     }
     return _figure(comparison, OVERLAP, step, {name: value for name, value in lines.items() if value is not None})
 

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 from dialogues.dialogue import Dialogue
 from evaluation.lexicon import NO, PARAPHRASES, YES
-from evaluation.mentions import AMOUNT, DATE, ID, NUMBER, Mention, code_key, number_key, spot
+from evaluation.mentions import AMOUNT, DATE, ID, NUMBER, Mention, spot
+from evaluation.numerals import number_key
 from evaluation.polarity import Sentence, read, stem
 
 _DIGIT = re.compile(r"\d")
@@ -34,13 +35,14 @@ _IMPLIED = {
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A mention in the chat: in which turn, as written, and the stems of the words around it."""
+    """A mention in the chat: in which turn, as written, the stems of the words around it, the next word's stem, the word before."""
 
     turn: int
     text: str
     mention: Mention
     near: frozenset[str]
     unit: str
+    lead: str
 
 
 @dataclass(eq=False, slots=True)
@@ -56,7 +58,7 @@ class Chat:
     values: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))  # (kind, key) -> turns
     said: list[Said] = field(default_factory=list)
     sentences: dict[str, list[tuple[int, Sentence, bool | None]]] = field(default_factory=lambda: defaultdict(list))
-    by_prefix: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    by_initial: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     negating: set[int] = field(default_factory=set)  # turns with a "not"
     denying: set[int] = field(default_factory=set)  # those, and turns with a word such as "failed"
 
@@ -81,7 +83,7 @@ class Chat:
         for form in (word, stemmed):
             if form in self.turns_of:
                 return self.turns_of[form]
-        for form in (*_related(stemmed), *_derivations(word, self.by_prefix)):
+        for form in (*_related(stemmed), *_derivations(word, self.by_initial)):
             if form in self.turns_of:
                 return self.turns_of[form]
         return []
@@ -104,7 +106,7 @@ def index(dialogue: Dialogue) -> Chat:
         for word in {*plain, *map(stem, plain), *speaker, *map(stem, speaker)}:
             chat.turns_of[word].append(number)
         for word in plain | set(speaker):
-            chat.by_prefix[word[:3]].add(word)
+            chat.by_initial[word[:1]].add(word)
         chat.spoken_by[turn.speaker.strip("#").casefold()].append(number)
         _note_sentences(chat, number, sentences, texts[number + 1] if number + 1 < len(texts) else "")
         _note_values(chat, number, turn.text, words)
@@ -129,8 +131,7 @@ def _note_sentences(chat: Chat, number: int, sentences: tuple[Sentence, ...], re
 def _note_values(chat: Chat, number: int, text: str, words: list[str]) -> None:
     keys: set[tuple[str, str]] = set()
     for mention in spot(text):
-        near, unit = surroundings(text, mention)
-        chat.said.append(Said(number, text[mention.start : mention.end], mention, near, unit))
+        chat.said.append(Said(number, text[mention.start : mention.end], mention, *surroundings(text, mention)))
         keys |= {(mention.kind, key) for key in mention.keys}
         if mention.kind == AMOUNT:
             keys |= {(NUMBER, key) for key in mention.keys}
@@ -152,12 +153,12 @@ def _note_values(chat: Chat, number: int, text: str, words: list[str]) -> None:
         chat.values[key].append(number)
 
 
-def surroundings(text: str, mention: Mention) -> tuple[frozenset[str], str]:
-    """Stems of the words near a mention (60 characters either way), and of the one right after it, its unit."""
+def surroundings(text: str, mention: Mention) -> tuple[frozenset[str], str, str]:
+    """Stems of the words near a mention (60 characters either way), its unit (the next word), and the word before it."""
     before = _ALNUM.findall(text[max(0, mention.start - 60) : mention.start])
     after = _ALNUM.findall(text[mention.end : mention.end + 60])
     near = frozenset(stem(word.casefold()) for word in (*before[-6:], *after[:6]) if len(word) > 2)
-    return near, stem(after[0].casefold()) if after else ""
+    return near, stem(after[0].casefold()) if after else "", before[-1].casefold() if before else ""
 
 
 @lru_cache(maxsize=65536)
@@ -180,12 +181,16 @@ def _related(stemmed: str) -> list[str]:
     return sorted(_paraphrases().get(stemmed, ()))
 
 
-def _derivations(word: str, by_prefix: dict[str, set[str]]) -> list[str]:
+def _derivations(word: str, by_initial: dict[str, set[str]]) -> list[str]:
     """Words of the chat that share most of their beginning with `word`, or differ from it by one letter."""
-    if len(word) < 4:
+    if len(word) < 4 or not word.isalpha():
         return []
-    near = by_prefix.get(word[:3], set())
-    return sorted(other for other in near if len(other) >= 4 and (_akin(word, other) or _one_letter_off(word, other)))
+    near = by_initial.get(word[:1], set())
+    return sorted(
+        other
+        for other in near
+        if len(other) >= 4 and other.isalpha() and (_akin(word, other) or _one_letter_off(word, other))
+    )
 
 
 def _akin(word: str, other: str) -> bool:
@@ -194,87 +199,12 @@ def _akin(word: str, other: str) -> bool:
 
 
 def _one_letter_off(word: str, other: str) -> bool:
-    """One letter changed, missing or added, in words of five letters or more."""
+    """One letter changed, missing, added or swapped with the next, in words of five letters or more."""
     if min(len(word), len(other)) < 5 or abs(len(word) - len(other)) > 1:
         return False
     at = next((n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+    if (
+        word[at + 2 :] == other[at + 2 :] and word[at : at + 2] == other[at : at + 2][::-1]
+    ):  # two letters in each other's place
+        return True
     return word[at + 1 :] == other[at + 1 :] or word[at:] == other[at + 1 :] or word[at + 1 :] == other[at:]
-
-
-def value_turns(chat: Chat, mention: Mention) -> list[int]:
-    """The turns whose values agree with the mention in any of its readings, ascending; empty when none does."""
-    turns = {turn for key in mention.keys for turn in chat.values.get((mention.kind, key), ())}
-    if mention.kind == AMOUNT:
-        clash = {
-            said.turn
-            for said in chat.said
-            if said.mention.kind == AMOUNT and said.mention.keys & mention.keys and _other_currency(said, mention)
-        }
-        turns = {*turns, *(turn for key in mention.keys for turn in chat.values.get((NUMBER, key), ()))} - clash
-    if mention.kind == NUMBER and not turns:
-        joined = (ID, mention.family)  # a range, `3-5`, in a chat that lost its marks: `35`
-        turns = {turn for key in mention.keys for turn in chat.values.get((IMPLIED, key), ())} | set(
-            chat.values.get(joined, ())
-        )
-    if mention.kind == DATE and not turns:
-        turns = _loose_date_turns(chat, mention)
-    if mention.kind == ID and not turns and mention.family in ("address", "phone"):
-        key = next(iter(mention.keys))
-        turns = set(range(chat.size)) if key in code_key(chat.text) else set()
-    return sorted(turns)
-
-
-def _other_currency(said: Said, mention: Mention) -> bool:
-    return bool(said.mention.family and mention.family and said.mention.family != mention.family)
-
-
-def _loose_date_turns(chat: Chat, mention: Mention) -> set[int]:
-    """`3 pm` by "at 3", `13:23` by "the 1323", `March 4` by "the 4th", `Friday` by "fri"."""
-    if mention.family in ("weekday", "relative"):
-        return {
-            turn for key in mention.keys for form in _SHORT.get(key, (key,)) for turn in chat.turns_of.get(form, ())
-        }
-    if mention.family == "month":
-        months = {key.partition("-")[0] + "-" for key in mention.keys}
-        return {
-            turn
-            for (kind, key), turns in chat.values.items()
-            if kind == DATE and any(key.startswith(m) for m in months)
-            for turn in turns
-        }
-    found: set[int] = set()
-    for key in mention.keys:
-        numbers = [int(part) for part in re.findall(r"\d+", key)]
-        found |= _clock_turns(chat, *numbers) if mention.family == "clock" else _calendar_turns(chat, *numbers)
-    return found
-
-
-_SHORT = {
-    "mon": ("mon",), "tue": ("tue", "tues"), "wed": ("wed",), "thu": ("thu", "thur", "thurs"), "fri": ("fri",), "sat": ("sat",),
-    "sun": ("sun",), "tomorrow": ("tomorrow", "tmrw", "tmr", "tomo", "2moro", "tommorow"), "yesterday": ("yesterday", "ydy"),
-}  # fmt: skip
-
-
-def _numbers(chat: Chat, value: int) -> set[int]:
-    return set(chat.values.get((NUMBER, str(value)), ()))
-
-
-def _clock_turns(chat: Chat, hour: int, minute: int) -> set[int]:
-    hours = {hour, hour % 12 or 12}
-    whole = {turn for h in hours for turn in _numbers(chat, h * 100 + minute)}
-    parts = {turn for h in hours for turn in _numbers(chat, h)}
-    return whole | (parts if minute == 0 else parts & _numbers(chat, minute))
-
-
-def _calendar_turns(chat: Chat, month: int, day: int, year: int = 0) -> set[int]:
-    if year:  # the chat may leave the year out, or say another one
-        return set(chat.values.get((DATE, f"{month}-{day}"), ()))
-    dated = {
-        turn
-        for (kind, key), turns in chat.values.items()
-        if kind == DATE and key.startswith(f"{month}-{day}-")
-        for turn in turns
-    }
-    of_month = any(kind == DATE and key.startswith(f"{month}-") for kind, key in chat.values)
-    months_said = any(said.mention.family in ("calendar", "month") for said in chat.said)
-    return dated or (_numbers(chat, day) if of_month or not months_said else set())

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from dialogues.dialogue import Dialogue
-from evaluation.evidence import Chat, Said, index, surroundings, value_turns
+from evaluation.agreement import value_turns
+from evaluation.evidence import Chat, Said, index, surroundings
 from evaluation.lexicon import FUNCTION, NEGATIONS, REPORTING, TELLING
 from evaluation.mentions import DATE, ID, NUMBER, Mention, spot
 from evaluation.polarity import Sentence, Word, denial_stems, read, stem
@@ -73,7 +74,7 @@ def _judge_value(summary: str, mention: Mention, sentence: Sentence, chat: Chat)
 
 def _rival(summary: str, mention: Mention, chat: Chat) -> Said | None:
     """The one value of the same sort that the chat has in this one's place, or None when that is not clear."""
-    near, unit = surroundings(summary, mention)
+    near, unit, _ = surroundings(summary, mention)
     same = [said for said in chat.said if said.mention.kind == mention.kind and _comparable(said, mention, unit)]
     if len({frozenset(said.mention.keys) for said in same}) == 1:
         return max(same, key=lambda said: len(said.near & near))
@@ -125,7 +126,8 @@ def _someone(word: Word) -> bool:
 
 
 def _judge_name(word: Word, sentence: Sentence, chat: Chat) -> Verdict:
-    span = (word.start, word.end if word.text[0] == "#" else word.start + len(re.sub(r"\s?['’`]\s?s$", "", word.text)))
+    text = re.sub(r"\s?['’`]\s?\w{1,2}$", "", word.text)
+    span = (word.start, word.start + len(text))
     turns = chat.spoken_by.get(word.plain) or [turn for part in _pieces(word) for turn in chat.turns_with(part)]
     if turns:
         turn = chat.best_turns(sentence.stems, among=turns)[0]
@@ -133,7 +135,7 @@ def _judge_name(word: Word, sentence: Sentence, chat: Chat) -> Verdict:
     if _written_together(word.plain, chat):
         turn = next(iter(chat.best_turns(sentence.stems)), 0)
         return _verdict(span, NAME, SUPPORTED, turn, f"The chat writes it another way (turn {turn + 1}).")
-    return _verdict(span, NAME, ABSENT, None, f"“{word.text}” is nowhere in the chat.")
+    return _verdict(span, NAME, ABSENT, None, f"“{text}” is nowhere in the chat.")
 
 
 def _pieces(word: Word) -> list[str]:

@@ -26,6 +26,7 @@ FUNCTION = _words(
 # Words with which people talk about a chat; they are in summaries and not in chats.
 REPORTING = _words(
     """
+    longer sooner faster slower easier harder cheaper bigger smaller mr mrs ms miss dr sir madam tv internet
     ability able aboard absence accept accord according account achieve acknowledge acquire act action activity
     actual actually add addition address admire admit adopt advance advantage advice advise affect afford afraid
     agent agree agreement aim allow almost along already alternative always amount analyze angry announce annoy

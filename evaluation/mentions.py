@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from evaluation.numerals import DIGITS, SCALES, SPELLED, UNITS, VALUE, WORDS, number_key, spelled, value_of
+
 AMOUNT, DATE, ID, NUMBER = "amount", "date", "id", "number"
 
 
@@ -15,7 +17,8 @@ class Mention:
 
     `keys` are the readings it allows, in one canonical spelling: `03/04` has two, March 4 and 3 April. Two mentions of
     one kind say the same when they share a key. `family` narrows the kind (clock, calendar, weekday, relative), so that
-    a time is never held against a weekday; for amounts it is the currency, empty when unknown, for numbers the digits of the range they are in.
+    a time is never held against a weekday; for amounts it is the currency, empty when unknown; for numbers the digits of
+    the range they are in.
     """
 
     start: int
@@ -24,19 +27,6 @@ class Mention:
     keys: frozenset[str]
     family: str = ""
 
-
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-_WORDS = {word: value for value, word in enumerate(_UNITS.split())}
-_WORDS |= {
-    word: 10 * n
-    for n, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
-}
-_SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
-_WORD = "|".join(sorted([*_WORDS, *_SCALES], key=len, reverse=True))
-_SPELLED = rf"(?:{_WORD})(?:(?:\s+and\s+|\s*-\s*|\s+)(?:{_WORD})){{0,7}}"
-_DIGITS = r"(?:\d{1,3}(?:,\s?\d{3})+(?!\d)|\d+)(?:\.\d+)?"
-_VALUE = rf"(?:{_DIGITS}|(?:an?\s+)?{_SPELLED})(?:\s?(?:k|m|bn|thousand|million|billion|hundred)\b)?"
-_SCALE_LETTERS = {"k": 1e3, "m": 1e6, "bn": 1e9, **_SCALES}
 
 _CURRENCIES = {
     "usd": "$ us$ usd dollar dollars buck bucks", "eur": "€ eur euro euros", "gbp": "£ gbp pound pounds quid sterling",
@@ -50,25 +40,12 @@ _AFTER = (
     r"rupees?|yuan|cents?|pence)\b)"
 )
 _AMOUNT = re.compile(
-    rf"(?P<before>{_BEFORE})\s?(?P<value>{_VALUE})(?:\s?{_AFTER})?|\b(?P<value2>{_VALUE})[\s-]?(?P<after>{_AFTER})",
+    rf"(?P<before>{_BEFORE})\s?(?P<value>{VALUE})(?:\s?{_AFTER})?|\b(?P<value2>{VALUE})[\s-]?(?P<after>{_AFTER})",
     re.I,
 )
 
-_MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
-_MONTH = rf"(?P<month>(?:{'|'.join(_MONTHS)})\b|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?)"
+_MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"]  # fmt: skip
+_MONTH = rf"(?P<month>(?:{'|'.join(_MONTHS)})\b|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b(?:\.(?=\s*\d))?)"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 _MONTH_DAY = re.compile(rf"\b{_MONTH}\s*(?:the\s)?{_DAY}(?![\d:%]|\s?[ap]\.?m\b)(?:,?\s*{_YEAR}\b)?", re.I)
@@ -81,12 +58,12 @@ _MONTH_ALONE = re.compile(rf"\b(?P<month>{'|'.join(month.title() for month in _M
                           r"(?<=\b[Ii]n )(?P<month2>March|May)\b|(?<=\b[Bb]y )(?P<month3>March|May)\b")  # fmt: skip
 _WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _WEEKDAY = re.compile(
-    rf"\b(?:(?P<day>{'|'.join(_WEEKDAYS)})s?|(?-i:(?P<short>Mon|Tues?|Wed|Thur?s?|Fri|Sat|Sun))\b(?!['’]))\b", re.I
+    rf"\b(?:(?P<day>{'|'.join(_WEEKDAYS)})s?|(?-i:(?P<short>Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun))\b(?!['’]))\b", re.I
 )
 _RELATIVE = re.compile(r"\b(?:tomorrow|yesterday)\b", re.I)
 
-_HALF_DAY = r"(?:(?P<half>[ap])\s?\.?\s?m\b\.?)"
-_HOUR = rf"(?P<hour>[0-2]?\d|{'|'.join(_UNITS.split()[1:13])})"
+_HALF_DAY = r"(?:(?P<half>[ap])(?:\s?m\b|\s?\.\s?m\b\.?))"
+_HOUR = rf"(?P<hour>[0-2]?\d|{'|'.join(UNITS.split()[1:13])})"
 _CLOCK = re.compile(rf"\b(?P<hour>[0-2]?\d)\s?[:h]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?(?!\d)(?:\s*{_HALF_DAY})?", re.I)
 _CLOCK_DOT = re.compile(rf"\b(?P<hour>[0-2]?\d)(?:[.\s]?(?P<minute>[0-5]\d))?\s*{_HALF_DAY}", re.I)
 _CLOCK_WORDS = re.compile(rf"\b{_HOUR}(?:\s*o\s?['’`]?\s?clock\b(?:\s+sharp)?|\s+{_HALF_DAY})", re.I)
@@ -99,18 +76,18 @@ _ADDRESS = re.compile(r"\b(?:https?://|www\.)[^\s<>]+|\b[\w.+-]{1,64}@[\w-]{1,64
 _PHONE = re.compile(r"(?<![\w+#])\+?\(?\d[\d() .-]{7,18}\d(?![\w-])")
 _CODE = re.compile(r"(?<![\w#])#?[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*(?![\w#])")
 _QUANTITY = re.compile(
-    r"\d+(?:st|nd|rd|th|s|k|m|x|am|pm|h|hr|hrs|min|mins|kg|g|km|cm|mm|lb|lbs|ft|gb|mb|tb|mbps|p|yo)", re.I
+    r"\d+(?:st|nd|rd|th|s|k|m|x|am|pm|h|hr|hrs|min|mins|kg|g|km|cm|mm|lb|lbs|ft|gb|mb|tb|mbps|p|yo|[a-z]{3,})", re.I
 )
 _NUMBER_DIGITS = re.compile(
-    rf"(?<![\w.])(?P<value>{_DIGITS})(?:\s?(?P<scale>k|m|bn|thousand|million|billion|hundred)\b)?", re.I
+    rf"(?<![\w.])(?P<value>{DIGITS})(?:\s?(?P<scale>k|m|bn|thousand|million|billion|hundred)\b)?", re.I
 )
-_NUMBER_WORDS = re.compile(rf"\b(?:an?\s+(?=hundred|thousand|million|billion|dozen))?(?:{_SPELLED}|dozen)\b", re.I)
+_NUMBER_WORDS = re.compile(rf"\b(?:an?\s+(?=hundred|thousand|million|billion|dozen))?(?:{SPELLED}|dozen)\b", re.I)
 _TOKEN = re.compile(r"\w+|@")
 _HAS_DIGIT = re.compile(r"\d")
 _TRIGGERS = frozenset(
     [
-        *_WORDS,
-        *_SCALES,
+        *WORDS,
+        *SCALES,
         *_MONTHS,
         *_WEEKDAYS,
         *(day + "s" for day in _WEEKDAYS),
@@ -188,49 +165,10 @@ def code_key(text: str) -> str:
     return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
-def number_key(value: float) -> str:
-    """One spelling a value: 20, 20.0 and 20.00 are `20`."""
-    return f"{value:.4f}".rstrip("0").rstrip(".")
-
-
-def spelled(words: str) -> list[float]:
-    """The values of number words said one after another: `twenty-five` is [25], `two three` is [2, 3]."""
-    values: list[float] = []
-    total = group = 0
-    open_tens = started = False
-    for word in re.findall(r"[a-z]+", words.lower()):
-        if word in ("a", "an", "and"):
-            continue
-        if word == "dozen" or word in _SCALES:
-            scale = _SCALES.get(word, 12)
-            total, group = (total, max(group, 1) * scale) if scale == 100 else (total + max(group, 1) * scale, 0)
-            open_tens, started = True, True
-            continue
-        value = _WORDS[word]
-        fits = not started or (
-            open_tens and (group % 100 == 0 or (group % 10 == 0 and group % 100 >= 20 and 0 < value < 10))
-        )
-        if not fits:
-            values.append(total + group)
-            total = group = 0
-        group, started = group + value, True
-        open_tens = value >= 20 or (open_tens and value == 0)
-    return [*values, total + group] if started else values
-
-
-def _value(text: str) -> float:
-    digits = re.match(rf"{_DIGITS}", text)
-    if not digits:
-        values = spelled(text)
-        return values[-1] if values else 1
-    scale = text[digits.end() :].strip().lower()
-    return float(re.sub(r"[,\s]", "", digits[0])) * _SCALE_LETTERS.get(scale, 1)
-
-
 def _amount(match: re.Match[str]) -> Iterator[Mention]:
     mark = (match["before"] or match["after"]).strip().lower()
     code = _CURRENCY.get(mark) or _CURRENCY.get(mark.rstrip("."), "")
-    value = _value(match["value"] or match["value2"])
+    value = value_of(match["value"] or match["value2"])
     if code in ("cent", "pence"):
         code, value = {"cent": "", "pence": "gbp"}[code], value / 100
     yield Mention(*match.span(), AMOUNT, frozenset({number_key(value)}), code)
@@ -274,10 +212,10 @@ def _relative(match: re.Match[str]) -> Iterator[Mention]:
 def _clock(match: re.Match[str]) -> Iterator[Mention]:
     groups = match.groupdict()
     hour_text = groups["hour"].lower()
-    hour = int(hour_text) if hour_text.isdigit() else _WORDS[hour_text]
+    hour = int(hour_text) if hour_text.isdigit() else WORDS[hour_text]
     minute = int(groups.get("minute") or 0)
     if part := groups.get("part"):
-        shift = {"half": 30, "quarter": 15}.get(part.split()[-1].lower()) or _WORDS[part.lower()]
+        shift = {"half": 30, "quarter": 15}.get(part.split()[-1].lower()) or WORDS[part.lower()]
         hour, minute = (hour - 1, 60 - shift) if match["way"].lower() == "to" else (hour, shift)
     if hour > 24:
         return
@@ -299,7 +237,7 @@ def _address(match: re.Match[str]) -> Iterator[Mention]:
 
 def _phone(match: re.Match[str]) -> Iterator[Mention]:
     digits = code_key(match[0])
-    if 8 <= len(digits) <= 16:
+    if 9 <= len(digits) <= 16:
         yield Mention(*match.span(), ID, frozenset({digits}), "phone")
 
 
@@ -323,7 +261,7 @@ def _shape(text: str) -> str:
 
 
 def _number(match: re.Match[str]) -> Iterator[Mention]:
-    yield Mention(*match.span(), NUMBER, frozenset({number_key(_value(match[0]))}), _range(match))
+    yield Mention(*match.span(), NUMBER, frozenset({number_key(value_of(match[0]))}), _range(match))
 
 
 def _range(match: re.Match[str]) -> str:

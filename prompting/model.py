@@ -176,7 +176,7 @@ class LocalSummarizer:
         """See Summarizer. Beam search has no growing text: it yields once. Closing the iterator stops the model."""
         ids, _ = encode(self._tokenizer, prompt, self.window)
         if decoding.beams > 1:
-            yield self._text(self._alone(ids, decoding))
+            yield self._text(self._generate([ids], decoding)[0])
             return
         queue: SimpleQueue[int | Exception | None] = SimpleQueue()
         stop = threading.Event()
@@ -204,18 +204,15 @@ class LocalSummarizer:
     def _answer(self, batch: list[list[int]], decoding: Decoding) -> list[list[int]]:
         """The new ids of each row. A row that came near a tie is decoded again alone: it alone sets the result."""
         if decoding.beams > 1 or len(batch) == 1:
-            return [self._alone(ids, decoding) for ids in batch]
+            return [self._generate([ids], decoding)[0] for ids in batch]
         margins = _Margins()
         rows = self._generate(batch, decoding, logits_processor=[margins])
         limit = NEAR_TIE[str(self._model.dtype)]
         closest = margins.closest([len(row) for row in rows])
         return [
-            self._alone(ids, decoding) if gap < limit else row
+            self._generate([ids], decoding)[0] if gap < limit else row
             for ids, row, gap in zip(batch, rows, closest, strict=True)
         ]
-
-    def _alone(self, ids: list[int], decoding: Decoding) -> list[int]:
-        return self._generate([ids], decoding)[0]
 
     def _generate(self, batch: list[list[int]], decoding: Decoding, **hooks: Any) -> list[list[int]]:
         """Each row's new ids up to and with its end mark."""

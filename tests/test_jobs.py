@@ -42,7 +42,9 @@ def follow(run: Run, until: Callable[[Progress], bool]) -> Progress:
 
 def started_by_another(run: Run) -> None:
     """Start the run from a process that ends at once, as an app that is closed does."""
-    code = "import sys; from pathlib import Path; from tuning import jobs, runs; jobs.start(runs.Run(Path(sys.argv[1])))"
+    code = (
+        "import sys; from pathlib import Path; from tuning import jobs, runs; jobs.start(runs.Run(Path(sys.argv[1])))"
+    )
     subprocess.run([sys.executable, "-c", code, str(run.folder)], cwd=ROOT, check=True, timeout=PATIENCE)
 
 

@@ -47,7 +47,7 @@ def adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = LoraConfig(task_type="SEQ_2_SEQ_LM", r=4, target_modules=["q", "v"], init_lora_weights=False)
     model = get_peft_model(AutoModelForSeq2SeqLM.from_pretrained(tiny_model), config)
     model.peft_config["default"].base_model_name_or_path = str(tiny_model)
-    model.save_pretrained(folder, save_embedding_layers=False)
+    model.save_pretrained(str(folder), save_embedding_layers=False)
     return folder
 
 

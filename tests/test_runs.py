@@ -114,7 +114,7 @@ def test_another_process_with_the_same_number_does_not_keep_a_run_alive(run: Run
     run.write_state(State(RUNNING))
     assert run.progress().state == RUNNING
     path = run.folder / "train-process.json"
-    path.write_text('{"pid": %d, "started": 1.0}' % os.getpid())
+    path.write_text(f'{{"pid": {os.getpid()}, "started": 1.0}}')
     assert run.progress().state == INTERRUPTED
 
 

@@ -229,11 +229,11 @@ def labelled(chat: Chat, rng: random.Random) -> tuple[Dialogue, str, str]:
     return replace(chat.dialogue, turns=turns), customer if proper else "The customer", agent if proper else "The agent"
 
 
-def cut(chat: Chat, rng: random.Random) -> Chat:
-    """A stretch of the chat, at least two turns; what it leaves out is no longer known of it."""
+def cut(chat: Chat, rng: random.Random, longest: int = 8) -> Chat:
+    """A stretch of the chat, two to `longest` turns; what it leaves out is no longer known of it."""
     turns = chat.dialogue.turns
     start = rng.choice([0, 0, rng.randrange(max(1, len(turns) - 3))])
-    kept = turns[start : start + rng.randint(2, 8)]
+    kept = turns[start : start + rng.randint(2, longest)]
     dialogue = Dialogue(chat.dialogue.id, kept)
     facts = {key: value for key, value in chat.facts.items() if _occurs(value, dialogue)}
     return Chat(dialogue, chat.wants[:1] if start == 0 and len(kept) > 3 else (), facts) if len({turn.speaker for turn in kept}) == 2 else chat

@@ -79,7 +79,8 @@ def forecast(
     count = known_parameters(plan.base_model, base_models)
     prompts = [plan.prompt.render(e.dialogue) for split in ("train", "test") for e in dataset.splits[split]]
     lengths = _lengths(plan, prompts, base_models)
-    tokens = mean(min(length, plan.window) for length in lengths or [len(prompt) / CHARACTERS for prompt in prompts])
+    guessed = [len(prompt) / CHARACTERS for prompt in prompts]
+    tokens = mean(min(length, plan.window) for length in lengths or guessed)
     memory = _memory(plan, count, tokens)
     return Forecast(
         plan=plan,

@@ -206,6 +206,15 @@ def cases(data: Path, seed: int = 0) -> Iterator[Case]:
     yield from public(data)
 
 
+def beginnings(data: Path, seed: int = 0) -> Iterator[Case]:
+    """The same tasks on two or three turns: five of them cost what one whole chat costs, and copying is learnt here."""
+    rng = random.Random(seed + 1)
+    for chat in chats(data):
+        if not held_out(chat):
+            for _ in range(3):
+                yield from dialogue_case(cut(chat, rng, 3), rng)
+
+
 def held_out(chat: Chat) -> bool:
     """True for the one chat in fifty that the recipe keeps for its own probe."""
     return zlib.crc32(chat.dialogue.id.encode()) % 50 == 0

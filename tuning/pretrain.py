@@ -27,11 +27,12 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGene
 
 from prompting.catalog import TEMPLATES
 from tuning.chats import chats
-from tuning.mixture import cases, denoising, held_out
+from tuning.mixture import beginnings, cases, denoising, held_out
 from tuning.muon import BatchedMuon
 from tuning.tokenizer import EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
 
 LONGEST = (448, 96)  # tokens of a prompt, of an answer
+GROUPS = ("spans", "short", "tasks")
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -41,7 +42,7 @@ class Recipe:
 
     vocabulary: int = 8192
     width: int = 256
-    layers: int = 4
+    layers: int = 3
     heads: int = 4
     inner: int = 512
     tokens: int = 4096
@@ -49,7 +50,7 @@ class Recipe:
     adam_rate: float = 0.01
     seed: int = 0
     texts: int = 120_000
-    save_minutes: float = 4.0
+    save_minutes: float = 3.0
 
 
 TOY = Recipe(vocabulary=600, width=32, layers=1, heads=2, inner=64, tokens=512, texts=200, save_minutes=0.02)
@@ -68,6 +69,8 @@ def prepare(data: Path, out: Path, recipe: Recipe) -> PreTrainedTokenizerFast:
         )  # fmt: skip
         tokenizer.save_pretrained(out / "tokenizer")
         (out / "arrays").mkdir(exist_ok=True)
+        short = [(case.prompt, case.answer) for case in beginnings(data, recipe.seed)]
+        _store(out / "arrays" / "short.npz", _encode(tokenizer, short))
         _store(out / "arrays" / "tasks.npz", _encode(tokenizer, learned))
         _store(out / "arrays" / "spans.npz", _corrupted(tokenizer, texts[: recipe.texts], recipe.seed))
         (out / "arrays" / "whole.json").write_text(json.dumps(asdict(recipe)))
@@ -115,15 +118,21 @@ def _load(path: Path) -> Arrays:
         return {name: stored[name] for name in stored.files}
 
 
+def shares(progress: float) -> tuple[float, float, float]:
+    """How often a batch is span corruption, short chats, whole chats."""
+    spans, tasks = max(0.03, 0.3 - 3 * progress), min(0.75, 1.5 * progress)
+    return spans, 1 - spans - tasks, tasks
+
+
 def batch(arrays: dict[str, Arrays], recipe: Recipe, step: int, progress: float) -> dict[str, torch.Tensor]:
     """The batch of `step`: it depends on nothing but the arguments, so that a resumed run needs no reader state.
 
-    Span corruption first, tasks later; short cases first, all of them from three eighths of the way on. Rows are alike in length.
+    Span corruption and short chats first, whole chats later. Rows are alike in length.
     """
     rng = np.random.default_rng((recipe.seed, step))
-    chosen = arrays["spans" if rng.random() < max(0.04, 0.5 - 5 * progress) else "tasks"]
-    count, ends = len(chosen["source_ends"]), chosen["source_ends"]
-    start = int(np.searchsorted(ends, rng.random() * ends[-1] * min(1.0, 0.25 + 2 * progress)))  # by token: every case is as likely
+    chosen = arrays[GROUPS[rng.choice(3, p=shares(progress))]]
+    ends = chosen["source_ends"]
+    count, start = len(ends), int(np.searchsorted(ends, rng.random() * ends[-1]))  # by token: every case is as likely
     rows: list[tuple[NDArray[Any], NDArray[Any]]] = []
     widest = [0, 0]
     for row in range(start, count):
@@ -165,8 +174,8 @@ def optimizers(model: T5ForConditionalGeneration, recipe: Recipe) -> list[torch.
 
 
 def rate(step: int, progress: float) -> float:
-    """The share of the top rate: warm-up over 100 steps, flat, then down to zero over the last 60 % of the time."""
-    return min(1.0, step / 100) * min(1.0, max(0.0, (1 - progress) / 0.6))
+    """The share of the top rate: warm-up over 60 steps, flat, then down to zero over the last 60 % of the time."""
+    return min(1.0, step / 60) * min(1.0, max(0.0, (1 - progress) / 0.6))
 
 
 @dataclass
@@ -266,7 +275,7 @@ def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe) -> None:
     """Run or resume the recipe until `minutes` of training are done; `out/model` is a whole model after every save."""
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = prepare(data, out, recipe)
-    arrays = {name: _load(out / "arrays" / f"{name}.npz") for name in ("tasks", "spans")}
+    arrays = {name: _load(out / "arrays" / f"{name}.npz") for name in GROUPS}
     model = new_model(recipe, len(tokenizer)).to("cuda" if torch.cuda.is_available() else "cpu").train()
     training = Training(model, optimizers(model, recipe))
     training.restore(out)

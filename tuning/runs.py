@@ -195,7 +195,7 @@ class Run:
         try:
             noted = _read(self._process_file(job))
             process = psutil.Process(noted["pid"])
-            same = noted["started"] is not None and abs(process.create_time() - noted["started"]) < 1
+            same = noted["started"] is not None and abs(process.create_time() - noted["started"]) < 2
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except (FileNotFoundError, psutil.Error):
             return None
@@ -244,8 +244,7 @@ def create(root: Path, plan: Plan, dataset: Dataset, name: str, owner: str) -> R
     _write(draft.folder / "plan.json", plan.to_json())
     _write(draft.folder / "record.json", asdict(Record(name, time.time(), owner_digest(owner))))
     draft.write_state(State())
-    os.replace(draft.folder, root / run_id)
-    return Run(root / run_id)
+    return Run(draft.folder.replace(root / run_id))
 
 
 def list_runs(root: Path, owner: str) -> list[Run]:
@@ -266,8 +265,9 @@ def delete(run: Run) -> None:
     """Remove a run and all that was stored for it. Raises RunRefused while a process works on it."""
     if (run.alive(TRAIN) and not run.progress().over) or run.alive(MEASURE):
         raise _refusal("The run is still going on.", "Cancel it first.")
-    grave = run.folder.with_name(f".deleted-{run.id}")
-    os.replace(run.folder, grave)  # gone for everyone at once, though its files take a moment
+    grave = run.folder.replace(
+        run.folder.with_name(f".deleted-{run.id}")
+    )  # gone for everyone at once, though its files take a moment
     shutil.rmtree(grave)
 
 
@@ -279,7 +279,7 @@ def _write(path: Path, record: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     draft.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-    os.replace(draft, path)
+    draft.replace(path)
 
 
 def _read(path: Path) -> dict[str, Any]:
