@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: nobody is told what runs here
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is: spinning threads starve a training beside us
 
 from pathlib import Path
 

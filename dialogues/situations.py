@@ -18,7 +18,10 @@ from dialogues.dialogue import SPLITS, Dataset, Dialogue, Example, Problem, Refu
 
 MONTHS = tuple(calendar.month_name[1:])
 WEEKDAYS = tuple(calendar.day_name[:6])
-EMOJI = (" 😕", " 😡", " 🙏", " 😅", " 😩", "!!", " :(", " :/", "...")
+GLAD = re.compile(r"(?<!no )\b(?:thank|thx|bless|wonderful|perfect|phew|brilliant)", re.IGNORECASE)
+UPSET = re.compile(r"[?!]|n't\b|\b(?:no|not|never|nobody|nothing|still|wrong|late|lost|missing|joke)\b", re.IGNORECASE)
+ANGRY = re.compile(r"!|\b(?:joke|lie|lawyer|nobody|unbelievable|ridiculous|outrageous)\b", re.IGNORECASE)
+GLAD_EMOJI, UPSET_EMOJI = (" 🙏", " 😊", " 🙂"), (" 😕", " :(", " :/")
 CHATS_PER_SITUATION = 10
 BUILT_IN = frozenset(
     (
@@ -148,7 +151,8 @@ def make_chat(
     """One chat with its two references and facts, all speaking of the same drawn values."""
     values = values | {name: rng.choice(choices) for name, choices in situation.values.items()}
     manner = rng.choice(MANNERS)
-    named = rng.random() < 0.3  # some exports carry first names, most carry roles
+    unsaid = not any({"customer", "customer_full"} & line.certain for line in ending.lines)
+    named = rng.random() < 0.3 or unsaid  # some exports carry first names, most carry roles
     speakers = {"customer": values["customer"] if named else "Customer", "agent": values["agent"] if named else "Agent"}
     turns = []
     for line in ending.lines:
@@ -184,7 +188,7 @@ def draw_values(names: Names, rng: random.Random) -> dict[str, str]:
         "amount2": f"${rng.randint(5, min(38, amount // 2))}.{rng.choice(('00', '50', '99'))}",
         "date": f"{MONTHS[month]} {day}",
         "date2": f"{MONTHS[month]} {day + rng.randint(2, 8)}",
-        "time": f"{rng.randint(1, 11)}:{rng.choice(('00', '15', '30', '45'))} {rng.choice(('am', 'pm'))}",
+        "time": f"{rng.randint(1, 5)}:{rng.choice(('00', '15', '30', '45'))} pm",
         "weekday": rng.choice(WEEKDAYS),
         "days": str(rng.randint(2, 14)),
         "count": str(rng.randint(2, 6)),
@@ -216,7 +220,7 @@ def _hasty(wording: str, values: Mapping[str, str], rng: random.Random) -> str:
     """One or two slips of the finger in longer words: neighbours swapped, a letter lost or doubled."""
     words = wording.split(" ")
     long_words = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha()]
-    for i in rng.sample(long_words, min(len(long_words), rng.choice((0, 1, 1, 2)))):
+    for i in rng.sample(long_words, min((len(long_words) + 1) // 2, rng.choice((0, 0, 1, 1, 2)))):
         word, at = words[i], rng.randint(1, len(words[i]) - 3)
         swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
         words[i] = rng.choice((swapped, word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:]))
@@ -224,14 +228,20 @@ def _hasty(wording: str, values: Mapping[str, str], rng: random.Random) -> str:
 
 
 def _loud(wording: str, values: Mapping[str, str], rng: random.Random) -> str:
-    shouted = re.sub(r"\{\w+\}|[^{}]+", lambda match: match[0] if match[0][0] == "{" else match[0].upper(), wording)
-    return _plain(shouted if rng.random() < 0.25 else wording.rstrip("."), values, rng) + rng.choice(
-        ("", "", "!", "!!")
-    )
+    """Exclamation marks after what is felt; a turn of anger that names no value is at times shouted as a whole."""
+    text, glad = wording.rstrip("."), bool(GLAD.search(wording))
+    if not (glad or UPSET.search(wording)):
+        return _plain(text, values, rng)
+    if not glad and ANGRY.search(text) and "{" not in text and rng.random() < 0.35:
+        text = text.upper()
+    mark = rng.choice(("", "", "?")) if text.endswith("?") else rng.choice(("", "", "!", "!!"))
+    return _plain(text + mark, values, rng)
 
 
 def _with_emoji(wording: str, values: Mapping[str, str], rng: random.Random) -> str:
-    return _plain(wording, values, rng) + (rng.choice(EMOJI) if rng.random() < 0.35 else "")
+    """Emoji that suit the turn: thanks get a friendly one, questions and complaints a worried one, the rest none."""
+    suited = GLAD_EMOJI if GLAD.search(wording) else UPSET_EMOJI if UPSET.search(wording) else ("",)
+    return _plain(wording, values, rng) + (rng.choice(suited) if rng.random() < 0.45 else "")
 
 
 MANNERS = (_plain, _plain, _plain, _lower_case, _lower_case, _hasty, _hasty, _loud, _with_emoji)

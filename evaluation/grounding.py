@@ -12,10 +12,11 @@ from evaluation.evidence import Chat, Said, index, surroundings
 from evaluation.lexicon import FUNCTION, NEGATIONS, REPORTING, TELLING
 from evaluation.mentions import DATE, ID, NUMBER, Mention, spot
 from evaluation.polarity import Sentence, Word, denial_stems, read, stem
-from evaluation.report import ABSENT, CONTRADICTED, SUPPORTED, Verdict
+from evaluation.report import ABSENT, CONTRADICTED, NEW, SUPPORTED, Verdict
 
 GROUNDING = "grounding-1"  # part of every signature: raise it whenever a verdict can come out differently
-NAME, NEGATION, WORD = "name", "negation", "word"
+NAME, NEGATION, EVENT, WORD = "name", "negation", "event", "word"
+FEWEST_NEW, NEW_SHARE = 2, 0.7  # new words, and their share, that make a sentence tell of something else
 
 
 def check(summary: str, dialogue: Dialogue) -> tuple[Verdict, ...]:
@@ -45,7 +46,7 @@ def check(summary: str, dialogue: Dialogue) -> tuple[Verdict, ...]:
 
 
 def unsupported(verdicts: Iterable[Verdict]) -> int:
-    """How many verdicts are absent from or contradicted by the chat."""
+    """How many verdicts are absent from or contradicted by the chat; a new word is neither."""
     return sum(verdict.unsupported for verdict in verdicts)
 
 
@@ -258,18 +259,25 @@ def _telling() -> frozenset[str]:
 
 
 def _judge_words(words: Sequence[Word], sentence: Sentence, chat: Chat) -> Iterator[Verdict]:
-    """Concrete words without any trace in the chat. A new word alone proves nothing, so this errs on the quiet side."""
-    for word in words:
-        if (
-            not word.content
-            or len(word.plain) < 4
-            or not word.plain.isalpha()
-            or word.plain.endswith("ly")
-            or _plain_talk(word)
-        ):
-            continue
-        if not any(chat.holds(part) for part in _pieces(word)):
-            yield _verdict((word.start, word.end), WORD, ABSENT, None, "This word is not in the chat.")
+    """Concrete words without any trace in the chat.
+
+    A new word alone proves nothing, because people paraphrase: it is shown and not counted. A sentence made mostly of
+    them tells of an event that the chat does not; that is one unsupported fact, marked at its first new word.
+    """
+    concrete = [word for word in words if _concrete(word)]
+    new = [word for word in concrete if not any(chat.holds(part) for part in _pieces(word))]
+    elsewhere = len(new) >= FEWEST_NEW and len(new) > NEW_SHARE * len(concrete)
+    for word in new:
+        span = (word.start, word.end)
+        if elsewhere and word is new[0]:
+            yield _verdict(span, EVENT, ABSENT, None, "Most of this sentence is nowhere in the chat.")
+        else:
+            yield Verdict(*span, WORD, NEW, None, None, "This word is not in the chat.")
+
+
+def _concrete(word: Word) -> bool:
+    plain = word.plain
+    return word.content and len(plain) >= 4 and plain.isalpha() and not plain.endswith("ly") and not _plain_talk(word)
 
 
 @cache

@@ -8,16 +8,17 @@ from typing import Any
 
 VERSION = "0.1.0"  # TuneProof's own; it enters every signature
 
-SUPPORTED, ABSENT, CONTRADICTED = "supported", "absent", "contradicted"
+SUPPORTED, ABSENT, CONTRADICTED, NEW = "supported", "absent", "contradicted", "new"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the chat says about one stretch of a summary.
 
-    `start`/`end` are character offsets into the summary; `status` is supported, absent or contradicted; `kind` names
-    what was looked at (name, number, amount, date, id, negation, word); `support` in [0, 1], or None when it could
-    not be judged; `turn` is the 0-based evidence turn, or None for "not in the chat"; `reason` is one sentence in words.
+    `start`/`end` are character offsets into the summary; `status` is supported, absent, contradicted or new (a word of
+    the summary's own, which proves nothing); `kind` names what was looked at (name, number, amount, date, id, negation,
+    event, word); `support` in [0, 1], or None when it could not be judged; `turn` is the 0-based evidence turn, or
+    None for "not in the chat"; `reason` is one sentence in words.
     """
 
     start: int
@@ -30,7 +31,7 @@ class Verdict:
 
     @property
     def unsupported(self) -> bool:
-        return self.status != SUPPORTED
+        return self.status in (ABSENT, CONTRADICTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,8 @@ def _mark(text: str, verdict: Verdict) -> str:
 KEY = tag(
     "p",
     '<span class="mark supported">in the chat</span><span class="mark absent">not in the chat</span>'
-    '<span class="mark contradicted">contradicts it</span>',
+    '<span class="mark contradicted">contradicts it</span>'
+    '<span class="mark new">its own word</span>',
     class_="key",
 )
 

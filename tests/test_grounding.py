@@ -90,7 +90,6 @@ def test_another_value_in_the_same_place_is_a_contradiction(
         ("It took eleven calls.", "eleven", "number", "“eleven” is nowhere in the chat."),
         ("She called yesterday.", "yesterday", "date", "“yesterday” is nowhere in the chat."),
         ("She wrote to help@shop.com.", "help@shop.com", "id", "“help@shop.com” is nowhere in the chat."),
-        ("The customer returned her trousers.", "trousers", "word", "This word is not in the chat."),
     ],
 )
 def test_what_is_nowhere_in_the_chat_is_absent(summary: str, text: str, kind: str, reason: str) -> None:
@@ -104,6 +103,18 @@ def test_a_statement_of_what_the_chat_only_denies_is_marked() -> None:
     verdict = found("The app is loading photos.", "loading", chat)
     assert (verdict.kind, verdict.status, verdict.turn) == ("negation", CONTRADICTED, 0)
     assert unsupported(check("The app isn't loading photos.", chat)) == 0
+
+
+def test_a_new_word_is_shown_and_proves_nothing() -> None:
+    verdict = found("The customer returned her trousers.", "trousers")
+    assert (verdict.kind, verdict.status, verdict.support) == ("word", "new", None)
+    assert not verdict.unsupported and unsupported([verdict]) == 0
+
+
+def test_a_sentence_made_of_new_words_is_one_unsupported_fact() -> None:
+    verdicts = check("The customer booked a flight towards the mountains with a friend.", CHAT)
+    assert [verdict.kind for verdict in verdicts if verdict.unsupported] == ["event"]
+    assert unsupported(verdicts) == 1
 
 
 def test_a_good_summary_in_other_words_is_left_alone() -> None:

@@ -28,7 +28,14 @@ def _record(number: int) -> dict[str, object]:
     told = f"User: Hi, I need a new {item} for order {code} in {city}.\nAgent: May I have the date?\nUser: It was March {number % 28 + 1}th.\n"
     told += f"Agent: Your {item} has been sent to {city}.\nUser: Thanks, that is all.\nAgent: Have a great day."
     slots = {"Shops_1.order": code, "Shops_1.city": city}
-    return {"id": f"t_{number}", "split": "train", "services": ["Shops_1"], "intents": ["FindEvents"], "final_slots": slots, "dialogue": told}
+    return {
+        "id": f"t_{number}",
+        "split": "train",
+        "services": ["Shops_1"],
+        "intents": ["FindEvents"],
+        "final_slots": slots,
+        "dialogue": told,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +81,9 @@ def test_a_batch_depends_on_its_step_only_and_keeps_to_the_token_budget(data: Pa
         assert rows == 1 or rows * (first["input_ids"].shape[1] + first["labels"].shape[1]) <= TOY.tokens
 
 
-@pytest.mark.parametrize("text", ["Order #AB-1234 at 12:30, $4.50!", "naïve 日本 😀 “quoted”", "Customer: hi\nAgent: hello, it's me"])
+@pytest.mark.parametrize(
+    "text", ["Order #AB-1234 at 12:30, $4.50!", "naïve 日本 😀 “quoted”", "Customer: hi\nAgent: hello, it's me"]
+)
 def test_the_tokenizer_gives_every_text_back_and_knows_no_unknown(data: Path, trained: Path, text: str) -> None:
     tokenizer = prepare(data, trained, TOY)
     ids = tokenizer(text)["input_ids"]

@@ -30,11 +30,11 @@ FIRST = (
     "Hana Harold Hugo Ian Ines Isaac Ivy Jack Jana Jared Joan Jonas Julia Kai Karen Kofi Lara Leon Lily Louis Lucy Maja Marco Maria Mei Milan Mona "
     "Nadia Nathan Nina Noah Olga Omar Oscar Paul Petra Priya Rafael Rosa Ruth Ryan Samir Sara Sofia Stefan Tanya Tara Theo Tim Uma Vera Victor "
     "Walter Wendy Yara Yusuf Zoe Alexis Ben Mark John Angela Katarina Tyler Sarah Brian Jane Peter Emma Olivia Liam Mia Lucas Amelia Ethan Laura"
-).split()  # noqa: SIM905 - a hundred quotation marks would hide the names
+).split()
 LAST = (
     "Abbott Baker Castro Diaz Evans Fischer Garcia Hughes Ito Jensen Kaur Lopez Meyer Nguyen Okafor Patel Quinn Reyes Shah Turner Ueda Vargas "
     "Walsh Xu Young Zhang Adeyemi Bauer Cohen Doyle Eriksen Ferrari Gomez Hansen Ivanov Jones Kim Larsen Moreau Novak Owens Park Rossi Silva Tran"
-).split()  # noqa: SIM905 - a hundred quotation marks would hide the names
+).split()
 KNOWN = re.compile(r"\b(Alexis|Ben|Mark|John|Angela|Katarina|Tyler|Sarah|Brian|Jane|Alex)\b(?: (Miller|Jones|Brown|White|Doe|Smith))?")
 DIGITS = re.compile(r"(?<!\d)(?<!\d[:.,])\d{3,}(?!\d|[:.,]\d)")
 LABELS = (
@@ -216,7 +216,7 @@ def _number(old: str, rng: random.Random) -> str:
 
 
 def _invented(rng: random.Random) -> str:
-    syllables = "ba ko ri ten mar lo sun ve dra pe li no cha wick ford ham ton ly zen or ca mi ster del ru fa gi".split()  # noqa: SIM905
+    syllables = "ba ko ri ten mar lo sun ve dra pe li no cha wick ford ham ton ly zen or ca mi ster del ru fa gi".split()
     return " ".join("".join(rng.choices(syllables, k=rng.randint(2, 3))).title() for _ in range(rng.randint(1, 2)))
 
 

@@ -12,9 +12,12 @@ from pathlib import Path
 import psutil
 
 from dialogues.dialogue import Problem
-from tuning.runs import CANCELLED, CANCELLED_WORDS, MEASURE, RUNNING, TRAIN, WAITING, Run, RunRefused
+from tuning.runs import CANCELLED, CANCELLED_WORDS, MEASURE, RUNNING, TRAIN, WAITING, Run, RunRefused, delete
 
 ROOT = Path(__file__).resolve().parents[1]
+# torch's threads wait for each other asleep instead of spinning: on a machine that has other work as well, such as
+# measuring while training, a step is several times quicker so.
+PATIENT = ("env", "OMP_WAIT_POLICY=PASSIVE")
 GRACE = 30.0  # seconds between asking a process to stop and killing it
 
 
@@ -46,6 +49,15 @@ def cancel(run: Run, grace: float = GRACE) -> None:
     threading.Thread(target=_kill_after, args=(run, process, grace), daemon=True).start()
 
 
+def discard(run: Run) -> None:
+    """Stop what is still measuring a run that is over, and delete the run. Raises RunRefused while it is going on."""
+    measuring = run.process(MEASURE)
+    if measuring and run.progress().over:
+        measuring.kill()  # it only ever writes whole files, and they go too
+        measuring.wait(GRACE)
+    delete(run)
+
+
 def wait(run: Run, timeout: float) -> bool:
     """Wait at most `timeout` seconds for the training process to be gone; True when it is."""
     end = time.monotonic() + timeout
@@ -57,7 +69,7 @@ def wait(run: Run, timeout: float) -> bool:
 def _launch(run: Run, job: str, module: str) -> subprocess.Popen[bytes]:
     with run.log(job).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, str(run.folder.resolve())],
+            [*PATIENT, sys.executable, "-m", module, str(run.folder.resolve())],
             cwd=ROOT, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     run.note_process(job, process.pid)

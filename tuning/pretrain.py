@@ -277,6 +277,7 @@ def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe) -> None:
     tokenizer = prepare(data, out, recipe)
     arrays = {name: _load(out / "arrays" / f"{name}.npz") for name in GROUPS}
     model = new_model(recipe, len(tokenizer)).to("cuda" if torch.cuda.is_available() else "cpu").train()
+    model.set_attn_implementation("eager" if model.device.type == "cpu" else "sdpa")  # the position bias keeps a CPU off its fast path
     training = Training(model, optimizers(model, recipe))
     training.restore(out)
     prompts = [TEMPLATES["summarize"].render(chat.dialogue) for chat in islice(filter(held_out, chats(data)), 0, 400, 25)]

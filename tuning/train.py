@@ -42,7 +42,7 @@ RANK = 16
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "spiece.model")
 
 
-class Stopped(Exception):  # noqa: N818  # no error: somebody wished it
+class Stopped(Exception):  # no error: somebody wished it
     """Somebody asked this process to end."""
 
 
@@ -85,7 +85,7 @@ def train(run: Run, reporter: Reporter) -> None:
         model=model,
         args=arguments(plan, run, bool(held_out)),
         train_dataset=pairs,
-        eval_dataset=held_out or None,  # type: ignore[arg-type]  # a list is a map-style data set, too
+        eval_dataset=held_out or None,  # a list is a map-style data set, too
         data_collator=DataCollatorForSeq2Seq(tokenizer),  # pads to the batch's longest; labels with -100
         processing_class=tokenizer,
         callbacks=[reporter],

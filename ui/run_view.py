@@ -11,7 +11,7 @@ from dialogues.dialogue import Problem, Refused
 from sharing.sheet import chart_html, tag
 from tuning import jobs
 from tuning.forecast import in_words
-from tuning.runs import MEASURE, Progress, Run, RunRefused, delete, open_run, owner_digest
+from tuning.runs import MEASURE, Progress, Run, RunRefused, open_run, owner_digest
 from ui.look import QUIET, proof, sheet_box
 from ui.refusals import as_messages
 from ui.settings import Settings
@@ -56,7 +56,7 @@ def build(settings: Settings, owner: gr.BrowserState, started: gr.Textbox) -> gr
             run = open_run(settings.runs, run_id or "")
             if run.record.owner_digest != owner_digest(key):
                 raise RunRefused(NOT_YOURS)
-            {"cancel": jobs.cancel, "measure": jobs.start_measuring, "delete": delete}[action](run)
+            {"cancel": jobs.cancel, "measure": jobs.start_measuring, "delete": jobs.discard}[action](run)
         if action != "delete":
             return gr.skip()
         gr.Success("The run, its checkpoints and its chats are deleted.", title="Deleted")
@@ -112,7 +112,7 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
         proof(_log_html(run)),
         gr.Button(interactive=not progress.over),
         gr.Button(interactive=over and len(measured) < len(steps)),
-        gr.Button(interactive=over),
+        gr.Button(interactive=progress.over),
         gr.Timer(active=not over),
     )
 
@@ -163,7 +163,9 @@ def _state_html(run: Run, progress: Progress, measuring: tuple[int, int, int] | 
 
 def _log_html(run: Run) -> str:
     logs = {"Training": run.log_tail(30), "Measuring": run.log_tail(10, MEASURE)}
-    return "".join(tag("h4", name) + tag("div", escape(text or "nothing yet"), class_="log") for name, text in logs.items())
+    return "".join(
+        tag("h4", name) + tag("div", escape(text or "nothing yet"), class_="log") for name, text in logs.items()
+    )
 
 
 def _loss_html(progress: Progress) -> str:
