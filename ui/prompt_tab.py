@@ -11,6 +11,7 @@ import gradio as gr
 
 from dialogues.dialogue import Dialogue, Problem, Refused, Turn
 from dialogues.turns import read_turns
+from dialogues.upload import MAX_CHARACTERS
 from prompting.catalog import DEFAULT, TEMPLATES
 from prompting.model import BUNDLED, HUB_MODELS, WINDOW, Decoding, count_tokens, load
 from prompting.template import Template
@@ -62,7 +63,7 @@ def build(settings: Settings) -> gr.Dropdown:
             )
             models = gr.Dropdown(
                 [BUNDLED, *HUB_MODELS], value=[BUNDLED], multiselect=True, max_choices=MOST_MODELS,
-                allow_custom_value=settings.local_models, label="Models (up to three)",
+                allow_custom_value=True, label="Models (up to three)",
             )  # fmt: skip
             with gr.Accordion("Decoding", open=False):
                 longest = gr.Slider(16, 200, Decoding().max_new_tokens, step=4, label="Longest summary, tokens")
@@ -122,6 +123,9 @@ def _dialogue(text: str) -> Dialogue:
         raise ChatRefused(
             Problem("There is no chat in the box.", "Paste one, a turn a line, or choose a sample.", field="chat")
         )
+    if len(text) > MAX_CHARACTERS:
+        reason = f"The chat is {len(text):,} characters long; at most {MAX_CHARACTERS:,} are read."
+        raise ChatRefused(Problem(reason, "Paste the part that matters.", field="chat"))
     return Dialogue("pasted", turns)
 
 
@@ -131,7 +135,7 @@ def _source(settings: Settings, model: str) -> tuple[str, str]:
     if len(run_id) == 32 and step.isdecimal():
         run = open_run(settings.runs, run_id)
         return run.checkpoint_source(int(step)), f"{run.record.name}, checkpoint {step}"
-    return model, model
+    return settings.permitted(model), model
 
 
 def _answers(

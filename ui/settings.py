@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from dialogues.dialogue import Dataset, Example
+from dialogues.dialogue import Dataset, Example, Problem
 from evaluation.comparison import Comparison
+from prompting.source import BUNDLED, ModelRefused
 from sharing.snapshot import Snapshots
 
 
@@ -31,6 +32,13 @@ class Settings:
     @property
     def base_model(self) -> Path:
         return self.assets / "base-model"
+
+    def permitted(self, model: str) -> str:
+        """The model's name as given. Raises ModelRefused for a folder where visitors may not name one."""
+        if self.local_models or model == BUNDLED or (not Path(model).exists() and model.count("/") == 1):
+            return model
+        remedy = "Choose one from the list, or give a hub id such as google/flan-t5-small."
+        raise ModelRefused(Problem(f"{model} is neither on the list nor a hub id.", remedy, field="model"))
 
     def sample_set(self) -> Dataset:
         """The chats we ship."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from dialogues.dialogue import Dataset, Problem
+from dialogues.dialogue import Dataset, Problem, Refused
 from dialogues.profile import profile
 from dialogues.split import SplitRefused, split_examples
 from dialogues.upload import FILE_TYPES, MAX_BYTES, Reading, UploadRefused, read_upload
@@ -79,9 +79,7 @@ def build(settings: Settings, owner: gr.BrowserState) -> Parts:
     read = sheet_box(elem_id="read")
     refused = gr.DownloadButton("Download what was refused (CSV)", visible=False, size="sm")
     gr.Markdown("### 2 · Plan")
-    models = gr.Dropdown(
-        [BUNDLED, *HUB_MODELS], value=BUNDLED, label="Base model", allow_custom_value=settings.local_models
-    )
+    models = gr.Dropdown([BUNDLED, *HUB_MODELS], value=BUNDLED, label="Base model", allow_custom_value=True)
     with gr.Row():
         method = gr.Radio([("All weights", FULL), ("LoRA", LORA)], value=FULL, label="What to train")
         size = gr.Radio(list(SIZES), value="quick", label="Size")
@@ -192,7 +190,7 @@ def _plan(settings: Settings, chats: Chats | None, model: str, method: str, size
         raise PlanRefused(
             Problem("There are no chats to tune on yet.", "Upload a file or take the sample chats.", field="chats")
         )
-    return propose(chats.dataset, model, method, size, template, base_models=settings.base_model)
+    return propose(chats.dataset, settings.permitted(model), method, size, template, base_models=settings.base_model)
 
 
 def _plan_html(settings: Settings, chats: Chats | None, *chosen: str) -> str:
@@ -201,7 +199,7 @@ def _plan_html(settings: Settings, chats: Chats | None, *chosen: str) -> str:
         return tag("p", "Upload a file to see what a run would take.", class_="quiet")
     try:
         plan = _plan(settings, chats, *chosen)
-    except PlanRefused as refusal:
+    except Refused as refusal:
         return problems_html(refusal.problems)
     sentences = forecast(plan, chats.dataset, base_models=settings.base_model).consequences
     return tag("ul", "".join(tag("li", escape(sentence)) for sentence in sentences), class_="plain")
