@@ -18,7 +18,7 @@ from dialogues.dialogue import SPLITS, Dataset, Dialogue, Example, Problem, Refu
 
 MONTHS = tuple(calendar.month_name[1:])
 WEEKDAYS = tuple(calendar.day_name[:6])
-GLAD = re.compile(r"(?<!no )\b(?:thank|thx|bless|wonderful|perfect|phew|brilliant)", re.IGNORECASE)
+GLAD = re.compile(r"(?<!no )\b(?:thank(?!s for nothing)|thx|bless|perfect|phew|brilliant)", re.IGNORECASE)
 UPSET = re.compile(r"[?!]|n't\b|\b(?:no|not|never|nobody|nothing|still|wrong|late|lost|missing|joke)\b", re.IGNORECASE)
 ANGRY = re.compile(r"!|\b(?:joke|lie|lawyer|nobody|unbelievable|ridiculous|outrageous)\b", re.IGNORECASE)
 GLAD_EMOJI, UPSET_EMOJI = (" 🙏", " 😊", " 🙂"), (" 😕", " :(", " :/")

@@ -29,11 +29,12 @@ from prompting.catalog import TEMPLATES
 from tuning.chats import chats
 from tuning.mixture import beginnings, cases, denoising, held_out
 from tuning.muon import BatchedMuon
-from tuning.tokenizer import EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
+from tuning.tokenizer import BYTES, EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
 
 LONGEST = (448, 96)  # tokens of a prompt, of an answer
 GROUPS = ("spans", "short", "tasks")
 Arrays = dict[str, NDArray[Any]]
+Row = tuple[NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +119,37 @@ def _load(path: Path) -> Arrays:
         return {name: stored[name] for name in stored.files}
 
 
-def shares(progress: float) -> tuple[float, float, float]:
-    """How often a batch is span corruption, short chats, whole chats."""
-    spans, tasks = max(0.03, 0.3 - 3 * progress), min(0.75, 1.5 * progress)
-    return spans, 1 - spans - tasks, tasks
+def shares(progress: float) -> tuple[float, float, float, float]:
+    """How often a batch is bare copying, span corruption, short chats, whole chats."""
+    copies, spans = (0.45, 0.05) if progress < 0.42 else (0.06, 0.02)
+    tasks = (1 - copies - spans) * min(0.8, 1.5 * progress)
+    return copies, spans, 1 - copies - spans - tasks, tasks
+
+
+def copying(recipe: Recipe, vocabulary: int, marker: int, rng: np.random.Generator) -> list[Row]:
+    """Random pieces with a marker among them, and the answer: what follows the marker. Nothing but copying can solve it."""
+    length = int(rng.integers(8, 40))
+    rows = []
+    for _ in range(max(1, recipe.tokens // (2 * length))):
+        pieces = rng.integers(len(SPECIAL), vocabulary - len(SENTINELS) - len(BYTES), length)
+        at = int(rng.integers(0, length // 2))
+        rows.append((np.concatenate([pieces[:at], [marker], pieces[at:], [EOS]]), np.concatenate([pieces[at:], [EOS]])))
+    return rows
 
 
 def batch(arrays: dict[str, Arrays], recipe: Recipe, step: int, progress: float) -> dict[str, torch.Tensor]:
     """The batch of `step`: it depends on nothing but the arguments, so that a resumed run needs no reader state.
 
-    Span corruption and short chats first, whole chats later. Rows are alike in length.
+    Bare copying and short chats first, whole chats later. Rows are alike in length.
     """
     rng = np.random.default_rng((recipe.seed, step))
-    chosen = arrays[GROUPS[rng.choice(3, p=shares(progress))]]
+    group = ("copies", *GROUPS)[rng.choice(4, p=shares(progress))]
+    if group == "copies":
+        return _padded(copying(recipe, recipe.vocabulary, recipe.vocabulary - len(SENTINELS), rng))
+    chosen = arrays[group]
     ends = chosen["source_ends"]
     count, start = len(ends), int(np.searchsorted(ends, rng.random() * ends[-1]))  # by token: every case is as likely
-    rows: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    rows: list[Row] = []
     widest = [0, 0]
     for row in range(start, count):
         pair = (_row(chosen, "source", row), _row(chosen, "target", row))
@@ -141,6 +157,10 @@ def batch(arrays: dict[str, Arrays], recipe: Recipe, step: int, progress: float)
         if rows and (len(rows) + 1) * sum(widest) > recipe.tokens:
             break
         rows.append(pair)
+    return _padded(rows)
+
+
+def _padded(rows: list[Row]) -> dict[str, torch.Tensor]:
     source, target = (torch.full((len(rows), max(len(pair[side]) for pair in rows)), fill) for side, fill in ((0, PAD), (1, -100)))
     for number, pair in enumerate(rows):
         source[number, : len(pair[0])] = torch.from_numpy(pair[0].astype(np.int64))
