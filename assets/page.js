@@ -8,7 +8,7 @@
   };
   const dark = () => document.body.classList.contains('dark');
   const coloured = (text) => dark() ? Object.entries(DARK).reduce((t, [light, d]) => t.replaceAll(light, d), text) : text;
-  const drawn = new WeakMap();
+  const drawn = new Map();
 
   function draw(chart) {
     const text = coloured(chart.dataset.figure);
@@ -22,7 +22,10 @@
     });
   }
 
-  const scan = () => document.querySelectorAll('.chart[data-figure]').forEach(draw);
+  const scan = () => {
+    for (const chart of drawn.keys()) if (!chart.isConnected) { Plotly.purge(chart); drawn.delete(chart); }
+    document.querySelectorAll('.chart[data-figure]').forEach(draw);
+  };
   const light = (mark, on) => {
     const turn = mark.closest('.sheet')?.querySelector(`.turns li:nth-child(${Number(mark.dataset.turn) + 1})`);
     turn?.classList.toggle('lit', on);

@@ -16,7 +16,8 @@ TEXT_KEYS = ("text", "content", "value", "utterance", "message", "body")
 
 # "Name: text". A name is at most four words, no number alone (10:30), no address (https:).
 SIGNED = re.compile(r"^\s*(?!https?:)(#?[^\W\d_][\w.'’#-]*(?: [\w.'’#()-]+){0,3})\s*:(?:\s+|$)(.*)$", re.DOTALL)
-BREAK = re.compile(r"\s*(?:<br\s*/?>|\r\n?|\n)\s*", re.IGNORECASE)
+BREAK = re.compile(r"<br ?/?>|\r\n?|\n", re.IGNORECASE)  # no runs of blanks: a long one would take its square in time
+HALF = re.compile("[\ud800-\udfff]")  # half a character, as where an export cut an emoji in two: no file can hold it
 
 
 def read_turns(value: Any) -> tuple[Turn, ...]:
@@ -26,7 +27,7 @@ def read_turns(value: Any) -> tuple[Turn, ...]:
     `{speaker, text}`, a list of such lines, and any of these lists written as JSON in a text cell.
     """
     if isinstance(value, str):
-        value = _unpacked(value)
+        value = unpacked(value)
     if isinstance(value, str):
         return _from_lines(BREAK.split(value))
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -36,19 +37,26 @@ def read_turns(value: Any) -> tuple[Turn, ...]:
     return ()
 
 
-def _unpacked(text: str) -> Any:
+def unpacked(text: str) -> Any:
+    """The list that a cell holds as JSON, or the text itself."""
     if not text.lstrip().startswith("["):
         return text
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON, a number without end, lists without end
         return text
 
 
+def one_line(text: str) -> str:
+    """The text with single blanks and whole characters: prompts, offsets, files and the screen all count on it."""
+    return HALF.sub("\ufffd", " ".join(text.split()))
+
+
 def _from_record(record: Mapping[str, Any]) -> list[Turn]:
-    speaker = next((str(record[key]) for key in SPEAKER_KEYS if record.get(key)), UNNAMED).strip()
+    speaker = next((str(record[key]) for key in SPEAKER_KEYS if record.get(key)), UNNAMED)
     text = next((record[key] for key in TEXT_KEYS if isinstance(record.get(key), str)), "")
-    return [Turn(ROLES.get(speaker.lower(), speaker), _clean(text))] if text.strip() else []
+    speaker = one_line(speaker)
+    return [Turn(ROLES.get(speaker.lower(), speaker), one_line(text))] if text.strip() else []
 
 
 def _from_lines(lines: list[str]) -> tuple[Turn, ...]:
@@ -56,18 +64,13 @@ def _from_lines(lines: list[str]) -> tuple[Turn, ...]:
     lines = [line for line in lines if line.strip()]
     signed = [SIGNED.match(line) for line in lines]
     if not any(signed):
-        return tuple(Turn(UNNAMED, _clean(line)) for line in lines)
+        return tuple(Turn(UNNAMED, one_line(line)) for line in lines)
     turns: list[Turn] = []
     for line, match in zip(lines, signed, strict=True):
         if match:
-            turns.append(Turn(match[1].strip(), _clean(match[2])))
+            turns.append(Turn(match[1].strip(), one_line(match[2])))
         elif turns:
-            turns[-1] = Turn(turns[-1].speaker, f"{turns[-1].text} {_clean(line)}".strip())
+            turns[-1] = Turn(turns[-1].speaker, f"{turns[-1].text} {one_line(line)}".strip())
         else:
-            turns.append(Turn(UNNAMED, _clean(line)))
+            turns.append(Turn(UNNAMED, one_line(line)))
     return tuple(turn for turn in turns if turn.text)
-
-
-def _clean(text: str) -> str:
-    """One line with single blanks: prompts, offsets and the screen all count on it."""
-    return " ".join(text.split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import charset_normalizer
 
 from dialogues.dialogue import Dialogue, Example, Problem, Refused
-from dialogues.turns import read_turns
+from dialogues.turns import one_line, read_turns, unpacked
 
 MAX_BYTES = 20_000_000
 MAX_ROWS = 50_000
@@ -77,6 +77,9 @@ def read_upload(path: Path, name: str, columns: Mapping[str, str] | None = None)
                 f"Upload a part of it: a random {MAX_ROWS:,} rows are more than tuning needs.",
             )
         )
+    if not rows:
+        remedy = "Upload a file with a row for each chat: below the header of a table, or one JSON object a line."
+        raise UploadRefused(Problem(f"There is no row in {name} that can be read.", remedy), *problems)
     found = find_columns(rows, columns or {})
     examples: list[tuple[str, Example]] = []
     for row in rows:
@@ -128,7 +131,7 @@ def _delimited_rows(text: str, problems: list[Problem]) -> list[Row]:
     """Rows of a CSV or TSV. A broken row is a problem of its own and the reading goes on behind it."""
     csv.field_size_limit(MAX_BYTES)
     try:
-        dialect: Any = csv.Sniffer().sniff(text[:20_000].split("\n", 1)[0], delimiters=",;\t|")
+        dialect: Any = csv.Sniffer().sniff(text.lstrip()[:2_000].split("\n", 1)[0], delimiters=",;\t|")
         delimiter = dialect.delimiter
     except csv.Error:
         delimiter = ","
@@ -158,38 +161,42 @@ def _delimited_rows(text: str, problems: list[Problem]) -> list[Row]:
 def _json_rows(text: str, problems: list[Problem]) -> list[Row]:
     """Rows of JSONL, or of one JSON list. A line that is no JSON object is a problem of its own."""
     if text.lstrip().startswith("["):
-        return list(_records(enumerate([json.dumps(record) for record in _json_list(text)], 1), problems))
-    return list(_records(enumerate(text.splitlines(), 1), problems))
+        records: Iterable[tuple[int, Any]] = enumerate(_json_list(text), 1)
+    else:
+        records = _parsed(enumerate(io.StringIO(text, newline=None), 1), problems)
+    rows: list[Row] = []
+    for number, record in records:
+        if isinstance(record, dict):
+            rows.append(Row(number, {_header(key, 0): value for key, value in record.items()}))
+        else:
+            remedy = 'Write an object such as {"dialogue": "…", "summary": "…"}.'
+            problems.append(Problem("The line is JSON but not an object.", remedy, row=number))
+    return rows
 
 
 def _json_list(text: str) -> list[Any]:
     try:
         records: list[Any] = json.loads(text)
         return records
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UploadRefused(
             Problem(f"The JSON list cannot be read ({error}).", "Save one JSON object a line.")
         ) from error
 
 
-def _records(lines: Iterator[tuple[int, str]], problems: list[Problem]) -> Iterator[Row]:
+def _parsed(lines: Iterable[tuple[int, str]], problems: list[Problem]) -> Iterator[tuple[int, Any]]:
+    """Each line's JSON with its number. A line ends where editors end it, not at the rarer breaks inside a text."""
     for number, line in lines:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError) as error:
             problems.append(Problem(f"The line is not JSON ({error}).", "Write one JSON object a line.", row=number))
-            continue
-        if isinstance(record, dict):
-            yield Row(number, {_header(key, 0): value for key, value in record.items()})
-        else:
-            remedy = 'Write an object such as {"dialogue": "…", "summary": "…"}.'
-            problems.append(Problem("The line is JSON but not an object.", remedy, row=number))
 
 
 def _header(cell: str, place: int) -> str:
-    return cell.replace("\ufeff", "").strip().lower() or f"column {place}"
+    return one_line(cell.replace("\ufeff", "")).lower() or f"column {place}"
 
 
 def find_columns(rows: list[Row], chosen: Mapping[str, str]) -> dict[str, list[str]]:
@@ -240,23 +247,22 @@ def _example(row: Row, columns: Mapping[str, list[str]], name: str) -> tuple[str
     if len(said) > MAX_CHARACTERS:
         reason = f"The chat is {len(said):,} characters long; at most {MAX_CHARACTERS:,} are read."
         problems.append(Problem(reason, "Cut it into several chats.", row.number, dialogue_column))
-    if "\0" in said:
+    cell = {
+        role: one_line(str(row.cells.get(columns[role][0]) or ""))
+        for role in ("id", "topic", "split")
+        if role in columns
+    }
+    if any("\0" in text for text in (said, *(turn.speaker for turn in turns), *cell.values())):
         problems.append(Problem("It holds NUL bytes.", "Export the row again as plain text.", row.number))
     if problems:
         raise UploadRefused(*problems)
-    cell = {
-        role: str(row.cells.get(columns[role][0]) or "").strip() for role in ("id", "topic", "split") if role in columns
-    }
     dialogue = Dialogue(cell.get("id") or f"{Path(name).stem}-{row.number}", turns)
     return cell.get("split", ""), Example(dialogue, references, cell.get("topic", ""))
 
 
 def _texts(value: Any) -> list[str]:
     """One summary, a list of them, or a list written as JSON in a cell."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
-            value = [value]
+    if isinstance(value, str):
+        value = unpacked(value)
     values = value if isinstance(value, list) else [value]
-    return [" ".join(text.split()) for text in values if isinstance(text, str) and text.strip()]
+    return [one_line(text) for text in values if isinstance(text, str) and text.strip()]

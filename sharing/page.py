@@ -31,7 +31,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "private, max-age=300",
+    "Cache-Control": "private, no-store",  # a link that was taken back shows nothing any more
 }
 
 
@@ -48,21 +48,23 @@ class View:
     def asked(cls, comparison: Comparison, query: dict[str, str]) -> View:
         """The view that the address asks for; whatever is missing or makes no sense takes its default."""
         steps = [checkpoint.step for checkpoint in comparison.checkpoints]
-        step = (
-            int(query["step"])
-            if query.get("step", "").isdecimal() and int(query["step"]) in steps
-            else comparison.chosen
-        )
+        step = _number(query.get("step", ""))
+        step = step if step in steps else comparison.chosen
         kept = query["show"] if query.get("show") in FILTERS else "all"
         order = query["sort"] if query.get("sort") in SORTS else "gain"
         numbers = choose_rows(comparison, step, kept, order)
-        asked = int(query["row"]) if query.get("row", "").isdecimal() else -1
+        asked = _number(query.get("row", ""))
         row = asked if 0 <= asked < len(comparison.rows) else (numbers[0] if numbers else 0)
         return cls(step, kept, order, row)
 
     def address(self, row: int) -> str:
         """The same view with another row."""
         return "?" + urlencode({"step": self.step, "show": self.kept, "sort": self.order, "row": row}) + "#sheet"
+
+
+def _number(text: str) -> int:
+    """The number that an address names, or -1; what is longer than any number of ours is none."""
+    return int(text) if text.isdecimal() and len(text) < 10 else -1
 
 
 def page_html(comparison: Comparison, query: dict[str, str]) -> str:

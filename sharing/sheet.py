@@ -118,14 +118,14 @@ def _table_row(row: Row, at: int, step: int, selected: bool, address: str) -> st
         )
     )
     cells = (
-        tag("td", tag("a", escape(row.example_id), href=address), class_="id", title=row.example_id),
+        tag("td", tag("a", escape(row.example_id), href=address, tabindex=-1), class_="id", title=row.example_id),
         tag("td", tag("a", escape(row.topic or f"chat {at + 1}"), href=address), class_="topic"),
         tag("td", _score(before, "rougeL"), class_="n"),
         tag("td", _score(after, "rougeL"), class_="n"),
         tag("td", bar + ("unknown" if change is None else f"{change:+.1f}".replace("-", "−"))),
         tag("td", f"{_flags(before)}→{_flags(after)}", class_="n"),
     )
-    return tag("tr", "".join(cells), data_pick=at, tabindex=0, aria_selected=str(selected).lower())
+    return tag("tr", "".join(cells), data_pick=at, tabindex=0 if selected else -1, aria_selected=str(selected).lower())
 
 
 def _score(result: ExampleResult, score: str) -> str:
@@ -192,6 +192,7 @@ def _mark(text: str, verdict: Verdict) -> str:
         "span",
         escape(text),
         class_=f"mark {verdict.status}",
+        role="note" if verdict.reason else None,
         tabindex=0,
         data_turn=verdict.turn,
         data_why=verdict.reason or None,

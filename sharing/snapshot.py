@@ -43,6 +43,8 @@ class Snapshots:
 
     def publish(self, comparison: Comparison, reveal: str, owner: str, days: int | None = 90) -> str:
         """Freeze what `reveal` leaves of the comparison and return its new id; it is readable for `days`, None = for ever."""
+        if not owner:
+            raise LinkRefused(Problem("This browser has not been given its key yet.", "Reload the page and try again."))
         now = datetime.now(UTC)
         body = REVEAL[reveal](comparison).to_json()
         record = {
@@ -85,7 +87,7 @@ class Snapshots:
             raise LinkRefused(GONE)
         try:
             record: dict[str, Any] = json.loads(self._path(snapshot_id).read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise LinkRefused(GONE) from error
         return record
 

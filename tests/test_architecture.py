@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ["dialogues", "prompting", "tuning", "evaluation", "sharing", "ui"]  # from the ground up
 DOORS = {
     "gradio": {"ui/*", "app.py"},
-    "torch": {"prompting/model.py", "tuning/train.py", "tuning/pretrain.py"},
+    "torch": {"prompting/model.py", "tuning/train.py", "tuning/pretrain.py", "tuning/muon.py", "tuning/batches.py"},
     "transformers": {"prompting/model.py", "tuning/train.py", "tuning/pretrain.py"},
     "peft": {"prompting/model.py", "tuning/train.py"},
     "evaluate": {"evaluation/rouge.py"},

@@ -7,16 +7,20 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from dialogues.dialogue import Dialogue, Turn
 from prompting.catalog import TEMPLATES
+from tuning.batches import GROUPS, batch, copying, corrupt, load
 from tuning.chats import Chat, chats, cut, labelled, varied
 from tuning.mixture import BAD, cases, held_out, public, read
-from tuning.pretrain import TOY, batch, corrupt, prepare, pretrain
+from tuning.muon import BatchedMuon
+from tuning.pretrain import TOY, prepare, pretrain
 from tuning.restate import said_by_agent, said_by_customer, sentences, third_person
+from tuning.tokenizer import SENTINELS
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 ITEMS = ("router", "phone", "card", "ticket", "jacket", "bike", "lamp", "camera")
@@ -70,15 +74,28 @@ def test_running_the_command_again_goes_on_from_the_saved_step(data: Path, train
     assert seconds == sorted(seconds)
 
 
-def test_a_batch_depends_on_its_step_only_and_keeps_to_the_token_budget(data: Path, trained: Path) -> None:
-    from tuning.pretrain import _load
-
-    arrays = {name: _load(trained / "arrays" / f"{name}.npz") for name in ("tasks", "spans")}
-    for step in range(20):
-        first, again = batch(arrays, TOY, step, 0.5), batch(arrays, TOY, step, 0.5)
-        assert all(torch.equal(first[name], again[name]) for name in first)
+def test_a_batch_depends_on_its_step_only_and_keeps_to_the_token_budget(trained: Path) -> None:
+    arrays = {name: load(trained / "arrays" / f"{name}.npz") for name in GROUPS}
+    for step in range(40):
+        first, again = (batch(arrays, 512, 600, 0, step, 0.5) for _ in range(2))
+        assert all(np.array_equal(first[name], again[name]) for name in first)
         rows = len(first["input_ids"])
-        assert rows == 1 or rows * (first["input_ids"].shape[1] + first["labels"].shape[1]) <= TOY.tokens
+        assert rows == 1 or rows * (first["input_ids"].shape[1] + first["labels"].shape[1]) <= 512 + 4 * rows
+
+
+def test_a_copying_answer_is_what_follows_the_marker() -> None:
+    for source, target in copying(512, 600, 12, np.random.default_rng(0)):
+        marker = list(source).index(600 - len(SENTINELS))
+        assert list(source[marker + 1 :]) == list(target)
+
+
+def test_muon_moves_a_matrix_by_one_rate_in_every_direction() -> None:
+    weight = torch.nn.Parameter(torch.zeros(24, 16))
+    optimizer = BatchedMuon([{"params": [weight]}], lr=0.1)
+    weight.grad = torch.randn(24, 16, generator=torch.Generator().manual_seed(0))
+    optimizer.step()
+    moved = torch.linalg.svdvals(weight.detach()) / (0.1 * (24 / 16) ** 0.5)
+    assert 0.6 < float(moved.min()) <= float(moved.max()) < 1.3
 
 
 @pytest.mark.parametrize(

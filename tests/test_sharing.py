@@ -104,6 +104,23 @@ def test_a_row_and_a_checkpoint_can_be_chosen_by_the_address_alone(client, compa
     assert "Tuned, step" not in sheet
 
 
+@pytest.mark.parametrize("asked", ["9" * 4_400, "²", "-1", "1e3", ""])
+def test_a_number_in_the_address_that_makes_no_sense_shows_the_usual_page(client, comparison, tmp_path, asked):
+    snapshot_id = Snapshots(tmp_path / "published").publish(comparison, "chats", "ann")
+    usual = client.get(f"/c/{snapshot_id}")
+    assert client.get(f"/c/{snapshot_id}", params={"step": asked, "row": asked}).text == usual.text
+
+
+def test_a_browser_keeps_no_copy_of_a_page_that_may_be_taken_back(client, comparison, tmp_path):
+    snapshot_id = Snapshots(tmp_path / "published").publish(comparison, "chats", "ann")
+    assert "no-store" in client.get(f"/c/{snapshot_id}").headers["cache-control"]
+
+
+def test_nobody_publishes_in_nobody_s_name(snapshots, comparison):
+    with pytest.raises(LinkRefused, match="Reload"):
+        snapshots.publish(comparison, "numbers", "")
+
+
 def test_the_query_address_that_a_space_forwards_leads_to_the_page(client, comparison, tmp_path):
     snapshot_id = Snapshots(tmp_path / "published").publish(comparison, "chats", "ann")
     assert client.get(f"/?compare={snapshot_id}").url.path == f"/c/{snapshot_id}"

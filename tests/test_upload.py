@@ -117,7 +117,7 @@ def test_a_broken_csv_row_does_not_swallow_the_rows_behind_it(tmp_path):
         ("chats.docx", "x", "not a type"),
         ("empty.csv", "", "is empty"),
         ("blank.jsonl", " \n\n", "is empty"),
-        ("head.csv", "dialogue,summary\n", "No column|None of"),
+        ("head.csv", "dialogue,summary\n", "no row"),
         ("cols.csv", "a,,c\n1,2,3\n", "columns are: a, column 2, c"),
         ("rows.jsonl", line(summary=""), "None of the 1 rows"),
         ("list.json", "[{", "JSON list cannot be read"),
@@ -147,3 +147,55 @@ def test_a_hundred_thousand_rows_are_refused_in_seconds_with_the_number_that_is_
     problems = refusal(tmp_path, "x.csv", "dialogue,summary\n" + '"A: Hi\nB: Ho",ok\n' * 100_000)
     assert f"{MAX_ROWS:,}" in problems[0].reason and "100,000 rows" in problems[0].reason
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("head.csv", "dialogue,summary\n", "There is no row in head.csv"),
+        ("broken.jsonl", "{broken\n{broken\n", "There is no row in broken.jsonl"),
+        ("pretty.json", json.dumps({"data": [{"dialogue": "A: a\nB: b"}]}, indent=1), "There is no row in pretty.json"),
+    ],
+)
+def test_a_file_without_one_readable_row_says_so_before_it_speaks_of_columns(tmp_path, name, content, says):
+    problems = refusal(tmp_path, name, content)
+    assert says in problems[0].reason
+    assert all(problem.row for problem in problems[1:])
+
+
+def test_a_line_break_that_only_unicode_knows_does_not_end_a_json_line(tmp_path):
+    chat = "A: One\u2028two\x85three\nB: Ho"
+    text = json.dumps({"dialogue": chat, "summary": "s"}, ensure_ascii=False)
+    reading = read(tmp_path, "x.jsonl", text + "\r\n" + line())
+    assert len(reading.examples) == 2 and not reading.problems
+    assert reading.examples[0][1].dialogue.turns[0] == Turn("A", "One two three")
+
+
+def test_an_emoji_that_an_export_cut_in_two_does_not_stop_the_file_from_being_kept(tmp_path):
+    half = "\ud83d"
+    turns = [{"speaker": f"Ann{half}", "text": f"Hi {half}"}, {"speaker": "Bob", "text": "Ho"}]
+    text = json.dumps({"dialogue": turns, "summary": f"s {half}", "id": half, "topic": half, half: 1})
+    reading = read(tmp_path, "x.jsonl", text)
+    ((_, example),) = reading.examples
+    json.dumps(example.to_json(), ensure_ascii=False).encode()
+    assert example.dialogue.turns[0] == Turn("Ann\ufffd", "Hi \ufffd")
+
+
+@pytest.mark.parametrize("cell", ["[" * 100_000, "[" + "9" * 5_000 + "]"])
+def test_a_cell_that_no_program_can_unpack_is_refused_or_kept_as_text_and_the_rest_is_read(tmp_path, cell):
+    row = '{"dialogue": "A: a\\nB: b", "summary": "x", "n": ' + "9" * 5_000 + "}"
+    reading = read(tmp_path, "x.jsonl", "\n".join([line(summary=cell), row, line()]))
+    assert reading.examples[-1][1].references == ("A greeting.",)
+    assert 2 in [problem.row for problem in reading.problems]
+
+
+def test_a_nul_byte_is_refused_wherever_in_the_row_it_stands(tmp_path):
+    turns = [{"speaker": "A\0", "text": "Hi"}, {"speaker": "B", "text": "Ho"}]
+    reading = read(tmp_path, "x.jsonl", "\n".join([line(turns), line(id="a\0"), line(topic="\0b"), line()]))
+    assert [problem.row for problem in reading.problems] == [1, 2, 3]
+
+
+def test_a_megabyte_of_blanks_in_a_cell_is_read_at_once(tmp_path):
+    started = time.monotonic()
+    read(tmp_path, "x.jsonl", line("A: Hi" + " " * 1_000_000 + "there\nB: Ho"))
+    assert time.monotonic() - started < 2

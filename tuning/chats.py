@@ -35,11 +35,20 @@ LAST = (
     "Abbott Baker Castro Diaz Evans Fischer Garcia Hughes Ito Jensen Kaur Lopez Meyer Nguyen Okafor Patel Quinn Reyes Shah Turner Ueda Vargas "
     "Walsh Xu Young Zhang Adeyemi Bauer Cohen Doyle Eriksen Ferrari Gomez Hansen Ivanov Jones Kim Larsen Moreau Novak Owens Park Rossi Silva Tran"
 ).split()
-KNOWN = re.compile(r"\b(Alexis|Ben|Mark|John|Angela|Katarina|Tyler|Sarah|Brian|Jane|Alex)\b(?: (Miller|Jones|Brown|White|Doe|Smith))?")
+KNOWN = re.compile(
+    r"\b(Alexis|Ben|Mark|John|Angela|Katarina|Tyler|Sarah|Brian|Jane|Alex)\b(?: (Miller|Jones|Brown|White|Doe|Smith))?"
+)
 DIGITS = re.compile(r"(?<!\d)(?<!\d[:.,])\d{3,}(?!\d|[:.,]\d)")
 LABELS = (
     [(CUSTOMER, AGENT)] * 10
-    + [("User", "Agent"), ("User", "Assistant"), ("Client", "Support"), ("Caller", "Operator"), ("Guest", "Staff"), ("Customer", "Support")]
+    + [
+        ("User", "Agent"),
+        ("User", "Assistant"),
+        ("Client", "Support"),
+        ("Caller", "Operator"),
+        ("Guest", "Staff"),
+        ("Customer", "Support"),
+    ]
     + [("#Person1#", "#Person2#")] * 3
 )
 
@@ -107,7 +116,13 @@ ASKED = {
     "order_number": "What is the order number?", "quantity": "How many would you like?", "cost": "What was the amount?",
     "transferamount": "How much would you like to transfer?", "size": "Which size would you like?", "password": "Please confirm your password.",
 }  # fmt: skip
-FILLER = ("Okay, one moment please.", "Thank you. Let me check that for you.", "I see.", "Sure, I can help you with that.", "Thanks, got it.")
+FILLER = (
+    "Okay, one moment please.",
+    "Thank you. Let me check that for you.",
+    "I see.",
+    "Sure, I can help you with that.",
+    "Thanks, got it.",
+)
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
@@ -165,7 +180,9 @@ def multidogo(record: Mapping[str, Any]) -> Chat | None:
             turns.append(Turn(AGENT, _question(named[at], len(turn["text"]) + at)))
         turns += [Turn(CUSTOMER, turn["text"]), answer] if at == last else [Turn(CUSTOMER, turn["text"])]
     dialogue = Dialogue(f"multidogo-{record['id']}", tuple(turns))
-    facts = {slot.replace("_", " "): value for slots in named for slot, value in slots.items() if _occurs(value, dialogue)}
+    facts = {
+        slot.replace("_", " "): value for slots in named for slot, value in slots.items() if _occurs(value, dialogue)
+    }
     return _chat(dialogue, (want,), facts)
 
 
@@ -184,7 +201,11 @@ def _slots(words: list[str], labels: list[str]) -> dict[str, str]:
 def parsed(key: str, text: str) -> Dialogue:
     """`User: hi\\nAgent: hello` as a dialogue whose speakers are `Customer` and `Agent`; empty turns dropped."""
     lines = (line.partition(": ") for line in text.split("\n"))
-    turns = (Turn(AGENT if who == "Agent" else CUSTOMER, said.strip()) for who, colon, said in lines if colon and said.strip())
+    turns = (
+        Turn(AGENT if who == "Agent" else CUSTOMER, said.strip())
+        for who, colon, said in lines
+        if colon and said.strip()
+    )
     return Dialogue(key, tuple(turns))
 
 
@@ -193,12 +214,18 @@ def varied(chat: Chat, rng: random.Random) -> Chat:
     swaps: dict[str, str] = {}
 
     def person(found: re.Match[str]) -> str:
-        return swaps.setdefault(found[1], rng.choice(FIRST)) + (" " + swaps.setdefault(found[2], rng.choice(LAST)) if found[2] else "")
+        return swaps.setdefault(found[1], rng.choice(FIRST)) + (
+            " " + swaps.setdefault(found[2], rng.choice(LAST)) if found[2] else ""
+        )
 
     def number(found: re.Match[str]) -> str:
         return swaps.setdefault(found[0], _number(found[0], rng))
 
-    invented = {value: _invented(rng) for key, value in chat.facts.items() if key.endswith(" name") and value.istitle() and rng.random() < 0.7}
+    invented = {
+        value: _invented(rng)
+        for key, value in chat.facts.items()
+        if key.endswith(" name") and value.istitle() and rng.random() < 0.7
+    }
 
     def swap(text: str) -> str:
         for value, new in invented.items():
@@ -206,17 +233,23 @@ def varied(chat: Chat, rng: random.Random) -> Chat:
         return DIGITS.sub(number, KNOWN.sub(person, text))
 
     turns = tuple(Turn(turn.speaker, swap(turn.text)) for turn in chat.dialogue.turns)
-    return replace(chat, dialogue=Dialogue(chat.dialogue.id, turns), facts={key: swap(value) for key, value in chat.facts.items()})
+    return replace(
+        chat, dialogue=Dialogue(chat.dialogue.id, turns), facts={key: swap(value) for key, value in chat.facts.items()}
+    )
 
 
 def _number(old: str, rng: random.Random) -> str:
     if rng.random() < 0.2 and len(old) > 3:
-        return rng.choice(["", "#", "A", "B", "KX-", "ORD-", "TK-", "INV"]) + "".join(rng.choices("0123456789ABCDEFGHKLMNPRSTX", k=len(old)))
+        return rng.choice(["", "#", "A", "B", "KX-", "ORD-", "TK-", "INV"]) + "".join(
+            rng.choices("0123456789ABCDEFGHKLMNPRSTX", k=len(old))
+        )
     return str(rng.randint(1, 9)) + "".join(rng.choices("0123456789", k=len(old) - 1))
 
 
 def _invented(rng: random.Random) -> str:
-    syllables = "ba ko ri ten mar lo sun ve dra pe li no cha wick ford ham ton ly zen or ca mi ster del ru fa gi".split()
+    syllables = (
+        "ba ko ri ten mar lo sun ve dra pe li no cha wick ford ham ton ly zen or ca mi ster del ru fa gi".split()
+    )
     return " ".join("".join(rng.choices(syllables, k=rng.randint(2, 3))).title() for _ in range(rng.randint(1, 2)))
 
 
@@ -236,7 +269,11 @@ def cut(chat: Chat, rng: random.Random, longest: int = 8) -> Chat:
     kept = turns[start : start + rng.randint(2, longest)]
     dialogue = Dialogue(chat.dialogue.id, kept)
     facts = {key: value for key, value in chat.facts.items() if _occurs(value, dialogue)}
-    return Chat(dialogue, chat.wants[:1] if start == 0 and len(kept) > 3 else (), facts) if len({turn.speaker for turn in kept}) == 2 else chat
+    return (
+        Chat(dialogue, chat.wants[:1] if start == 0 and len(kept) > 3 else (), facts)
+        if len({turn.speaker for turn in kept}) == 2
+        else chat
+    )
 
 
 def _occurs(value: str, dialogue: Dialogue) -> bool:

@@ -31,19 +31,36 @@ WHOLE = [TEMPLATES["summarize"].pattern] * 4 + [TEMPLATES["plain"].pattern] * 3 
     "Conversation:\n{dialogue}\n\nWhat happened in this conversation?", "{dialogue}\n\nTL;DR:", "Summarise this support chat: {dialogue}",
     "Here is a chat.\n{dialogue}\nGive a summary.",
 ]  # fmt: skip
-BRIEF = [TEMPLATES["short"].pattern] * 4 + ["{dialogue}\n\nSummarize in one sentence.", "Give a brief summary of the chat: {dialogue}"]
-NOTE = [TEMPLATES["handover"].pattern] * 4 + ["{dialogue}\n\nWrite a handover note.", "Note for a colleague about this chat:\n{dialogue}"]
+BRIEF = [TEMPLATES["short"].pattern] * 4 + [
+    "{dialogue}\n\nSummarize in one sentence.",
+    "Give a brief summary of the chat: {dialogue}",
+]
+NOTE = [TEMPLATES["handover"].pattern] * 4 + [
+    "{dialogue}\n\nWrite a handover note.",
+    "Note for a colleague about this chat:\n{dialogue}",
+]
 NEEDS = [TEMPLATES["needs"].pattern] * 4 + ["{dialogue}\n\nSay what was needed, what was done, and what is next."]
-WANT = ["{dialogue}\n\nWhat did the customer want?", "What is this chat about?\n{dialogue}", "Why did the customer write?\n\n{dialogue}"]
+WANT = [
+    "{dialogue}\n\nWhat did the customer want?",
+    "What is this chat about?\n{dialogue}",
+    "Why did the customer write?\n\n{dialogue}",
+]
 END = ["{dialogue}\n\nHow did it end?", "What did the agent do?\n\n{dialogue}", "{dialogue}\n\nWhat was the outcome?"]
 SOLVED = ["{dialogue}\n\nWas it resolved?", "Did the customer get what they wanted?\n{dialogue}"]
-FACT = ["{dialogue}\n\nWhat is the {label}?", "Find the {label} in this chat.\n\n{dialogue}", "{dialogue}\n\nName the {label}."]
+FACT = [
+    "{dialogue}\n\nWhat is the {label}?",
+    "Find the {label} in this chat.\n\n{dialogue}",
+    "{dialogue}\n\nName the {label}.",
+]
 FACTS = ["{dialogue}\n\nList the key facts.", "What details were given?\n{dialogue}"]
 TITLE = ["{dialogue}\n\nTitle:", "Give this chat a title.\n{dialogue}"]
 LAST_SAID = ["{dialogue}\n\nWhat did the {who} say last?", "Repeat the last message of the {who}.\n{dialogue}"]
 WHO = ['{dialogue}\n\nWho said "{quote}"?']
 RESTATE = ["{dialogue}\n\nRestate what the {who} says.", "Say in the third person: {dialogue}"]
-BAD = re.compile(r"sorry|unfortunately|cannot|can't|unable|not able|not available|no longer|unsuccessful|failed|declined|rejected|not found|still down|don't have", re.I)
+BAD = re.compile(
+    r"sorry|unfortunately|cannot|can't|unable|not able|not available|no longer|unsuccessful|failed|declined|rejected|not found|still down|don't have",
+    re.I,
+)
 GOOD = re.compile(
     r"\b(booked|confirmed|reserved|made|success\w*|done|sent|scheduled|purchased|complete\w*|updated|changed|ordered|placed|set|refunded"
     r"|on (its|the) way|will be|ready|transferred|bought|added|playing|closed|blocked|installed|submitted)\b", re.I,
@@ -79,14 +96,20 @@ def read(chat: Chat, who: str, other: str) -> Reading:
     for turn in chat.dialogue.turns:
         for sentence in _informative(turn.text):
             if turn.speaker != AGENT:
-                (told if len(asked) > 1 or answered else asked).append(said_by_customer(sentence, who, other.replace("The agent", "the agent")))
+                (told if len(asked) > 1 or answered else asked).append(
+                    said_by_customer(sentence, who, other.replace("The agent", "the agent"))
+                )
             elif not sentence.endswith("?") and not QUESTION.match(sentence):
                 answered.append(said_by_agent(sentence, other))
     return Reading(asked or told[:1], told, answered, who, other)
 
 
 def _informative(text: str) -> list[str]:
-    return [sentence for sentence in sentences(text) if len(sentence.split()) >= INFORMATIVE_WORDS and not is_closing(sentence)]
+    return [
+        sentence
+        for sentence in sentences(text)
+        if len(sentence.split()) >= INFORMATIVE_WORDS and not is_closing(sentence)
+    ]
 
 
 def summary(chat: Chat, said: Reading, rng: random.Random, limit: int = 60) -> str:
@@ -157,7 +180,9 @@ def fact(chat: Chat, said: Reading, rng: random.Random) -> tuple[str, str]:
 
 
 def facts(chat: Chat, said: Reading, rng: random.Random) -> tuple[str, str]:
-    return rng.choice(FACTS), ", ".join(f"{key}: {value}" for key, value in list(chat.facts.items())[:6]) or "No details were given."
+    return rng.choice(FACTS), ", ".join(
+        f"{key}: {value}" for key, value in list(chat.facts.items())[:6]
+    ) or "No details were given."
 
 
 def title(chat: Chat, said: Reading, rng: random.Random) -> tuple[str, str]:
@@ -181,7 +206,9 @@ def restate(chat: Chat, said: Reading, rng: random.Random) -> tuple[str, str]:
     spoken = _informative(turn.text)[:3]
     by_agent = turn.speaker == said.other or turn.speaker in {agent for _, agent in LABELS}
     told = [said_by_agent(one, said.other) if by_agent else said_by_customer(one, said.who) for one in spoken]
-    return rng.choice(RESTATE).replace("{who}", turn.speaker).replace("{dialogue}", f"{turn.speaker}: {turn.text}"), " ".join(told)
+    return rng.choice(RESTATE).replace("{who}", turn.speaker).replace(
+        "{dialogue}", f"{turn.speaker}: {turn.text}"
+    ), " ".join(told)
 
 
 Task = Callable[[Chat, Reading, random.Random], tuple[str, str]]
@@ -246,9 +273,13 @@ def public(data: Path) -> Iterator[Case]:
     corpus = data / "corpus"
     prompted = (Case(row["dataset"], row["input"], row["output"]) for row in records(corpus / "t0_train_50k.jsonl.gz"))
     defined = (
-        Case(row["task"], f"{row['definition']}\n\n{row['input']}", row["output"][0]) for row in records(corpus / "superni_sapt_train.jsonl.gz")
+        Case(row["task"], f"{row['definition']}\n\n{row['input']}", row["output"][0])
+        for row in records(corpus / "superni_sapt_train.jsonl.gz")
     )
-    meetings = (Case("qmsum", f"{row['query']}\n\n{row['dialogue']}", row["summary"]) for row in records(corpus / "qmsum_spans.jsonl.gz"))
+    meetings = (
+        Case("qmsum", f"{row['query']}\n\n{row['dialogue']}", row["summary"])
+        for row in records(corpus / "qmsum_spans.jsonl.gz")
+    )
     for case in chain((one for one in chain(prompted, defined) if one.task in PUBLIC), meetings):
         if len(case.prompt) <= LONGEST_PROMPT and 0 < len(case.answer) <= LONGEST_ANSWER:
             yield case

@@ -26,15 +26,13 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from prompting.catalog import TEMPLATES
+from tuning.batches import GROUPS, batch, corrupt, load, store
 from tuning.chats import chats
 from tuning.mixture import beginnings, cases, denoising, held_out
 from tuning.muon import BatchedMuon
-from tuning.tokenizer import BYTES, EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
+from tuning.tokenizer import EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
 
 LONGEST = (448, 96)  # tokens of a prompt, of an answer
-GROUPS = ("spans", "short", "tasks")
-Arrays = dict[str, NDArray[Any]]
-Row = tuple[NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Recipe:
     inner: int = 512
     tokens: int = 4096
     muon_rate: float = 0.02
-    adam_rate: float = 0.01
+    adam_rate: float = 0.003
     seed: int = 0
     texts: int = 120_000
     save_minutes: float = 3.0
@@ -71,9 +69,9 @@ def prepare(data: Path, out: Path, recipe: Recipe) -> PreTrainedTokenizerFast:
         tokenizer.save_pretrained(out / "tokenizer")
         (out / "arrays").mkdir(exist_ok=True)
         short = [(case.prompt, case.answer) for case in beginnings(data, recipe.seed)]
-        _store(out / "arrays" / "short.npz", _encode(tokenizer, short))
-        _store(out / "arrays" / "tasks.npz", _encode(tokenizer, learned))
-        _store(out / "arrays" / "spans.npz", _corrupted(tokenizer, texts[: recipe.texts], recipe.seed))
+        store(out / "arrays" / "short.npz", _encode(tokenizer, short))
+        store(out / "arrays" / "tasks.npz", _encode(tokenizer, learned))
+        store(out / "arrays" / "spans.npz", _corrupted(tokenizer, texts[: recipe.texts], recipe.seed))
         (out / "arrays" / "whole.json").write_text(json.dumps(asdict(recipe)))
     return PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
 
@@ -81,102 +79,30 @@ def prepare(data: Path, out: Path, recipe: Recipe) -> PreTrainedTokenizerFast:
 def _encode(tokenizer: PreTrainedTokenizerFast, pairs: list[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
     prompts = tokenizer([prompt for prompt, _ in pairs])["input_ids"]
     answers = tokenizer([answer for _, answer in pairs])["input_ids"]
-    return [pair for pair in zip(prompts, answers, strict=True) if len(pair[0]) <= LONGEST[0] and len(pair[1]) <= LONGEST[1]]
+    return [
+        pair for pair in zip(prompts, answers, strict=True) if len(pair[0]) <= LONGEST[0] and len(pair[1]) <= LONGEST[1]
+    ]
 
 
 def _corrupted(tokenizer: PreTrainedTokenizerFast, texts: list[str], seed: int) -> list[tuple[list[int], list[int]]]:
     sentinels = tokenizer.convert_tokens_to_ids(list(SENTINELS))
     rng = random.Random(seed)
-    return [corrupt(ids[:160], sentinels, rng) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] if len(ids) > 15]
-
-
-def corrupt(ids: list[int], sentinels: list[int], rng: random.Random) -> tuple[list[int], list[int]]:
-    """T5's span corruption: about 15 % of `ids` in spans of about three become sentinels; the answer spells the spans out."""
-    source: list[int] = []
-    target: list[int] = []
-    at = used = 0
-    while at < len(ids):
-        if rng.random() < 0.06 and used < len(sentinels):
-            length = rng.randint(1, 5)
-            source.append(sentinels[used])
-            target += [sentinels[used], *ids[at : at + length]]
-            at, used = at + length, used + 1
-        else:
-            source.append(ids[at])
-            at += 1
-    return [*source, EOS], [*target, EOS]
-
-
-def _store(path: Path, pairs: list[tuple[list[int], list[int]]]) -> None:
-    pairs = sorted(pairs, key=lambda pair: len(pair[0]) + 3 * len(pair[1]))
-    flat = {name: np.fromiter((one for pair in pairs for one in pair[side]), np.uint16) for side, name in enumerate(("source", "target"))}
-    ends = {f"{name}_ends": np.cumsum([len(pair[side]) for pair in pairs]) for side, name in enumerate(("source", "target"))}
-    np.savez(path, **flat, **ends)
-
-
-def _load(path: Path) -> Arrays:
-    with np.load(path) as stored:
-        return {name: stored[name] for name in stored.files}
-
-
-def shares(progress: float) -> tuple[float, float, float, float]:
-    """How often a batch is bare copying, span corruption, short chats, whole chats."""
-    copies, spans = (0.45, 0.05) if progress < 0.42 else (0.06, 0.02)
-    tasks = (1 - copies - spans) * min(0.8, 1.5 * progress)
-    return copies, spans, 1 - copies - spans - tasks, tasks
-
-
-def copying(recipe: Recipe, vocabulary: int, marker: int, rng: np.random.Generator) -> list[Row]:
-    """Random pieces with a marker among them, and the answer: what follows the marker. Nothing but copying can solve it."""
-    length = int(rng.integers(8, 40))
-    rows = []
-    for _ in range(max(1, recipe.tokens // (2 * length))):
-        pieces = rng.integers(len(SPECIAL), vocabulary - len(SENTINELS) - len(BYTES), length)
-        at = int(rng.integers(0, length // 2))
-        rows.append((np.concatenate([pieces[:at], [marker], pieces[at:], [EOS]]), np.concatenate([pieces[at:], [EOS]])))
-    return rows
-
-
-def batch(arrays: dict[str, Arrays], recipe: Recipe, step: int, progress: float) -> dict[str, torch.Tensor]:
-    """The batch of `step`: it depends on nothing but the arguments, so that a resumed run needs no reader state.
-
-    Bare copying and short chats first, whole chats later. Rows are alike in length.
-    """
-    rng = np.random.default_rng((recipe.seed, step))
-    group = ("copies", *GROUPS)[rng.choice(4, p=shares(progress))]
-    if group == "copies":
-        return _padded(copying(recipe, recipe.vocabulary, recipe.vocabulary - len(SENTINELS), rng))
-    chosen = arrays[group]
-    ends = chosen["source_ends"]
-    count, start = len(ends), int(np.searchsorted(ends, rng.random() * ends[-1]))  # by token: every case is as likely
-    rows: list[Row] = []
-    widest = [0, 0]
-    for row in range(start, count):
-        pair = (_row(chosen, "source", row), _row(chosen, "target", row))
-        widest = [max(width, len(side)) for width, side in zip(widest, pair, strict=True)]
-        if rows and (len(rows) + 1) * sum(widest) > recipe.tokens:
-            break
-        rows.append(pair)
-    return _padded(rows)
-
-
-def _padded(rows: list[Row]) -> dict[str, torch.Tensor]:
-    source, target = (torch.full((len(rows), max(len(pair[side]) for pair in rows)), fill) for side, fill in ((0, PAD), (1, -100)))
-    for number, pair in enumerate(rows):
-        source[number, : len(pair[0])] = torch.from_numpy(pair[0].astype(np.int64))
-        target[number, : len(pair[1])] = torch.from_numpy(pair[1].astype(np.int64))
-    return {"input_ids": source, "attention_mask": (source != PAD).long(), "labels": target}
-
-
-def _row(arrays: Arrays, side: str, row: int) -> NDArray[Any]:
-    ends = arrays[f"{side}_ends"]
-    return arrays[side][ends[row - 1] if row else 0 : ends[row]]
+    return [
+        corrupt(ids[:160], sentinels, rng)
+        for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
+        if len(ids) > 15
+    ]
 
 
 def new_model(recipe: Recipe, vocabulary: int) -> T5ForConditionalGeneration:
     """A fresh T5 v1.1-shaped model; the input embedding is also the output layer, which makes copying easy to learn."""
     torch.manual_seed(recipe.seed)
-    shape: dict[str, Any] = {"d_model": recipe.width, "d_kv": recipe.width // recipe.heads, "d_ff": recipe.inner, "num_heads": recipe.heads}
+    shape: dict[str, Any] = {
+        "d_model": recipe.width,
+        "d_kv": recipe.width // recipe.heads,
+        "d_ff": recipe.inner,
+        "num_heads": recipe.heads,
+    }
     config = T5Config(
         vocab_size=vocabulary, num_layers=recipe.layers, num_decoder_layers=recipe.layers, feed_forward_proj="gated-gelu", dropout_rate=0.0,
         tie_word_embeddings=True, n_positions=512, pad_token_id=PAD, eos_token_id=EOS, decoder_start_token_id=PAD, **shape,
@@ -185,17 +111,32 @@ def new_model(recipe: Recipe, vocabulary: int) -> T5ForConditionalGeneration:
 
 
 def optimizers(model: T5ForConditionalGeneration, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the blocks, fused AdamW for embeddings, biases and norms."""
-    inner = [one for name, one in model.named_parameters() if one.ndim == 2 and "shared" not in name and "relative" not in name]
-    ids = {id(one) for one in inner}
-    outer = [one for one in model.parameters() if id(one) not in ids]
-    muon = BatchedMuon(inner, lr=recipe.muon_rate, weight_decay=0.01)
-    return [muon, torch.optim.AdamW(outer, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)]
+    """Muon for the matrices inside the blocks, fused AdamW for embeddings, biases and norms.
+
+    T5 does not scale its attention scores, so a query matrix must move slower by the root of the head's width: at the full
+    rate the scores saturate within a hundred steps and the model never learns where to look.
+    """
+    named = dict(model.named_parameters())
+    inner = {
+        name: one for name, one in named.items() if one.ndim == 2 and "shared" not in name and "relative" not in name
+    }
+    queries = [one for name, one in inner.items() if name.endswith(".q.weight")]
+    others = [one for name, one in inner.items() if not name.endswith(".q.weight")]
+    outer = [one for name, one in named.items() if name not in inner]
+    slower = recipe.muon_rate * model.config.d_kv**-0.5
+    return [
+        BatchedMuon(
+            [{"params": others, "lr": recipe.muon_rate}, {"params": queries, "lr": slower}],
+            lr=recipe.muon_rate,
+            weight_decay=0.01,
+        ),
+        torch.optim.AdamW(outer, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
 
 
 def rate(step: int, progress: float) -> float:
-    """The share of the top rate: warm-up over 60 steps, flat, then down to zero over the last 60 % of the time."""
-    return min(1.0, step / 60) * min(1.0, max(0.0, (1 - progress) / 0.6))
+    """The share of the top rate: warm-up over 60 steps, flat, then down to zero over the last half of the time."""
+    return min(1.0, step / 60) * min(1.0, max(0.0, (1 - progress) / 0.5))
 
 
 @dataclass
@@ -237,14 +178,13 @@ def export(model: T5ForConditionalGeneration, tokenizer: Path, folder: Path) -> 
     draft.rename(folder)
 
 
-def learn(training: Training, recipe: Recipe, step_batch: dict[str, torch.Tensor], progress: float) -> float:
+def learn(training: Training, recipe: Recipe, step_batch: dict[str, NDArray[np.int64]], progress: float) -> float:
     """One step; returns the loss."""
     model, device = training.model, training.model.device
-    for one, top in zip(training.optimizers, (recipe.muon_rate, recipe.adam_rate), strict=True):
-        for group in one.param_groups:
-            group["lr"] = top * rate(training.step + 1, progress)
+    for group in (group for one in training.optimizers for group in one.param_groups):
+        group["lr"] = group.setdefault("top", group["lr"]) * rate(training.step + 1, progress)
     with torch.autocast(device.type, torch.bfloat16):
-        loss = model(**{name: values.to(device) for name, values in step_batch.items()}).loss
+        loss = model(**{name: torch.from_numpy(values).to(device) for name, values in step_batch.items()}).loss
     training.step += 1
     training.tokens += int((step_batch["input_ids"] != PAD).sum() + (step_batch["labels"] >= 0).sum())
     loss.backward()
@@ -258,12 +198,18 @@ def learn(training: Training, recipe: Recipe, step_batch: dict[str, torch.Tensor
 def probe(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> tuple[float, list[str]]:
     """Share of the names and numbers in greedy summaries of held-out chats that their prompts contain, and the summaries."""
     training.model.eval()
-    inputs = tokenizer(prompts, return_tensors="pt", padding=True, truncation=True, max_length=LONGEST[0]).to(training.model.device)
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True, truncation=True, max_length=LONGEST[0]).to(
+        training.model.device
+    )
     with torch.no_grad():
         written = training.model.generate(**inputs, max_new_tokens=64, no_repeat_ngram_size=3)
     training.model.train()
     texts = tokenizer.batch_decode(written, skip_special_tokens=True)
-    found = [name in prompt for prompt, text in zip(prompts, texts, strict=True) for name in re.findall(r"\d[\w:.-]*\w|(?<=[a-z] )[A-Z]\w+", text)]
+    found = [
+        name in prompt
+        for prompt, text in zip(prompts, texts, strict=True)
+        for name in re.findall(r"\d[\w:.-]*\w|(?<=[a-z] )[A-Z]\w+", text)
+    ]
     return (sum(found) / len(found) if found else 0.0), texts
 
 
@@ -295,16 +241,25 @@ def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe) -> None:
     """Run or resume the recipe until `minutes` of training are done; `out/model` is a whole model after every save."""
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = prepare(data, out, recipe)
-    arrays = {name: _load(out / "arrays" / f"{name}.npz") for name in GROUPS}
+    arrays = {name: load(out / "arrays" / f"{name}.npz") for name in GROUPS}
     model = new_model(recipe, len(tokenizer)).to("cuda" if torch.cuda.is_available() else "cpu").train()
-    model.set_attn_implementation("eager" if model.device.type == "cpu" else "sdpa")  # the position bias keeps a CPU off its fast path
+    model.set_attn_implementation(
+        "eager" if model.device.type == "cpu" else "sdpa"
+    )  # the position bias keeps a CPU off its fast path
     training = Training(model, optimizers(model, recipe))
     training.restore(out)
-    prompts = [TEMPLATES["summarize"].render(chat.dialogue) for chat in islice(filter(held_out, chats(data)), 0, 400, 25)]
+    prompts = [
+        TEMPLATES["summarize"].render(chat.dialogue) for chat in islice(filter(held_out, chats(data)), 0, 400, 25)
+    ]
     mean, saved = math.nan, time.perf_counter()
     while training.seconds < minutes * 60:
         start, progress = time.perf_counter(), training.seconds / (minutes * 60)
-        loss = learn(training, recipe, batch(arrays, recipe, training.step, progress), progress)
+        loss = learn(
+            training,
+            recipe,
+            batch(arrays, recipe.tokens, len(tokenizer), recipe.seed, training.step, progress),
+            progress,
+        )
         mean = loss if math.isnan(mean) else 0.98 * mean + 0.02 * loss
         training.seconds += time.perf_counter() - start
         if time.perf_counter() - saved > recipe.save_minutes * 60 or training.seconds >= minutes * 60:

@@ -28,7 +28,9 @@ PLAIN_START = {
     "three", "four", "playing", "walk", "just", "yesterday", "today", "tomorrow", "every", "any", "nothing", "everything", "currently",
     "i", "i'm", "i've", "something", "someone", "another", "still", "they're", "that's", "what's", "its", "their", "his", "her", "but", "and",
 }  # fmt: skip
-OBJECT = re.compile(r"(?<=\b(?:for|get|set|let) )you\b|(?<=\b(?:to|of) )you\b|(?<=\b(?:want|need|with|tell|give|show|send|help|from|like) )you\b|\byou\b(?= back| up\b|[,.;]|$)")
+OBJECT = re.compile(
+    r"(?<=\b(?:for|get|set|let) )you\b|(?<=\b(?:to|of) )you\b|(?<=\b(?:want|need|with|tell|give|show|send|help|from|like) )you\b|\byou\b(?= back| up\b|[,.;]|$)"
+)
 GREETING = re.compile(
     r"^(hi|hello|hey|good (morning|afternoon|evening|day)|yes|yeah|yep|sure|ok|okay|alright|great|perfect|well|thanks|thank you"
     r"|oh|um|so|no problem|of course|awesome|wonderful|excellent|nice|got it|right)\b[^.!?]{0,12}?[\s,.!:)-]+",
@@ -40,12 +42,17 @@ CLOSING = re.compile(
     r"|one moment|let me (check|see|look)|let me check|please wait|help with that|got it|hold on|great day|nice day|good day",
     re.I,
 )
-REQUEST = re.compile(r"^(?:so )?(?:please )?(?:can|could|would|will) (?:you|u)(?: please| kindly)?,? (?:help me (?:to )?)?(\w.*)$", re.I)
+REQUEST = re.compile(
+    r"^(?:so )?(?:please )?(?:can|could|would|will) (?:you|u)(?: please| kindly)?,? (?:help me (?:to )?)?(\w.*)$", re.I
+)
 PLEASE = re.compile(
-    r"^(?:please|kindly) ((?!say|be |note|wait)\w.*)$|^((?:find|show|book|get|give|tell|search|look|make|play|set|add|check|send|cancel|buy|reserve|change)\b.*)$", re.I
+    r"^(?:please|kindly) ((?!say|be |note|wait)\w.*)$|^((?:find|show|book|get|give|tell|search|look|make|play|set|add|check|send|cancel|buy|reserve|change)\b.*)$",
+    re.I,
 )
 MAY = re.compile(r"^(?:so )?(?:can|could|may) (?:i|we) (?:please |just )?(?!you|ask|help)(\w.*)$", re.I)
-QUESTION = re.compile(r"^(what|where|when|why|how|who|which|is|are|do|does|did|can|could|will|would|may|should|has|have)\b", re.I)
+QUESTION = re.compile(
+    r"^(what|where|when|why|how|who|which|is|are|do|does|did|can|could|will|would|may|should|has|have)\b", re.I
+)
 
 
 def sentences(text: str) -> list[str]:
@@ -123,7 +130,7 @@ def _own_action(body: str) -> str:
     verb, _, tail = rest[len(lead) :].partition(" ")
     restated = third_person(f"{verb} {tail}")[len(verb) :]  # the verb stays in view: "want you" becomes "want them"
     bare = verb.rstrip(",")
-    return f"{lead}{SINGULAR.get(bare, bare)}{verb[len(bare):]}{restated}".rstrip()
+    return f"{lead}{SINGULAR.get(bare, bare)}{verb[len(bare) :]}{restated}".rstrip()
 
 
 def _lower(text: str, original: str) -> str:

@@ -237,7 +237,9 @@ def owner_digest(owner: str) -> str:
 
 
 def create(root: Path, plan: Plan, dataset: Dataset, name: str, owner: str) -> Run:
-    """A new run folder under `root`, there all at once or not at all, in the state `waiting`."""
+    """A new run folder under `root`, there all at once or not at all, in the state `waiting`. Every run has an owner."""
+    if not owner:
+        raise _refusal("This browser has not been given its key yet.", "Reload the page and press Start again.")
     run_id = secrets.token_hex(16)
     draft = Run(root / f".draft-{run_id}")
     dataset.save(draft.folder / "dataset")
@@ -248,7 +250,9 @@ def create(root: Path, plan: Plan, dataset: Dataset, name: str, owner: str) -> R
 
 
 def list_runs(root: Path, owner: str) -> list[Run]:
-    """This owner's runs, the newest first."""
+    """This owner's runs, the newest first; nobody's key names nobody's runs."""
+    if not owner:
+        return []
     found = [Run(path) for path in (root.iterdir() if root.is_dir() else ()) if _ID.fullmatch(path.name)]
     mine = [(run.record.created, run) for run in found if run.record.owner_digest == owner_digest(owner)]
     return [run for _, run in sorted(mine, key=lambda pair: pair[0], reverse=True)]

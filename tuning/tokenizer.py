@@ -28,18 +28,31 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     pieces = [(piece, score) for piece, score in json.loads(learner.to_str())["model"]["vocab"]]
     rare = min(score for _, score in pieces) - 10  # bytes are the last resort
     tokenizer = _shaped(models.Unigram([*pieces, *((byte, rare) for byte in BYTES)], UNK, byte_fallback=True))
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", EOS)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A $B </s>", special_tokens=[("</s>", EOS)]
+    )
     return tokenizer
 
 
 def _shaped(model: models.Unigram) -> Tokenizer:
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Replace(Regex(r"\s*\n\s*"), " ↵ "), normalizers.Replace(Regex(r"[^\S\n]+"), " "), normalizers.Strip()]
+        [
+            normalizers.NFKC(),
+            normalizers.Replace(Regex(r"\s*\n\s*"), " ↵ "),
+            normalizers.Replace(Regex(r"[^\S\n]+"), " "),
+            normalizers.Strip(),
+        ]
     )
     alone = pre_tokenizers.Split(Regex(r"▁?\d|▁?[^\w\s▁']"), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), alone])
     tokenizer.decoder = decoders.Sequence(
-        [decoders.ByteFallback(), decoders.Fuse(), decoders.Replace("▁", " "), decoders.Replace(" ↵ ", "\n"), decoders.Strip(" ", 1, 0)]
+        [
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Replace("▁", " "),
+            decoders.Replace(" ↵ ", "\n"),
+            decoders.Strip(" ", 1, 0),
+        ]
     )
     return tokenizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import lru_cache
 from html import escape
 
@@ -24,11 +25,13 @@ from sharing.sheet import (
     verdict_html,
 )
 from tuning.runs import list_runs, open_run
-from ui.look import QUIET, proof, sheet_box
+from ui.look import EACH, LATEST, QUIET, proof, sheet_box
 from ui.refusals import as_messages
 from ui.settings import Settings
 
+Links = list[list[str]]
 RECORDED = "recorded"
+NONE_YET = "Nothing has been measured yet. Start a run under Tune; its first figures stand here a few minutes later."
 REVEALED = {
     "numbers": "Numbers only",
     "summaries": "Numbers and summaries, no chats",
@@ -38,8 +41,8 @@ EXPIRES = {"30 days": 30, "90 days": 90, "never": None}
 # A row answers to click, Enter and the arrow keys; the mark moves at once, the sheet follows.
 ROWS_JS = """
 const pick = (row) => {
-  element.querySelectorAll('[aria-selected=true]').forEach((other) => other.setAttribute('aria-selected', 'false'));
-  row.setAttribute('aria-selected', 'true'); row.focus({ preventScroll: false });
+  element.querySelectorAll('[aria-selected=true]').forEach((other) => { other.setAttribute('aria-selected', 'false'); other.tabIndex = -1; });
+  row.setAttribute('aria-selected', 'true'); row.tabIndex = 0; row.focus({ preventScroll: false });
   trigger('select', { row: Number(row.dataset.pick) });
 };
 element.addEventListener('click', (event) => {
@@ -56,8 +59,13 @@ CHARTS_JS = "element.addEventListener('pick', (event) => trigger('select', { ste
 LINK_JS = "(id) => id ? new URL(location.pathname, location.origin).toString() + '?compare=' + id : ''"
 
 
-def build(settings: Settings, owner: gr.BrowserState, tab: gr.Tab, current: gr.Dropdown) -> None:
-    """Lay the tab out and wire it; opening `tab` offers the owner's runs and shows the `current` one if it can."""
+def build(
+    settings: Settings, owner: gr.BrowserState, links: gr.BrowserState, tab: gr.Tab, current: gr.Dropdown
+) -> None:
+    """Lay the tab out and wire it; opening `tab` offers the owner's runs and shows the `current` one if it can.
+
+    `links` is what this browser has published, [[words, id], …]: so that a link can still be revoked after a reload.
+    """
     with gr.Row(equal_height=True):
         run = gr.Dropdown(
             [("Recorded: our sample chats", RECORDED)], value=RECORDED, label="Run", elem_id="compare-run", scale=3
@@ -85,26 +93,29 @@ def build(settings: Settings, owner: gr.BrowserState, tab: gr.Tab, current: gr.D
             )
             expires = gr.Radio(list(EXPIRES), value="90 days", label="It works for")
         publish = gr.Button("Publish", variant="primary", elem_id="publish")
-        snapshot = gr.Textbox(visible=False)
+        mine = gr.Dropdown([], label="Published from this browser", elem_id="my-links")
         link = gr.Textbox(
             label="Link: opens read-only, without an account", buttons=["copy"], elem_id="link", interactive=False
         )
         revoke = gr.Button("Revoke this link", visible=False, elem_id="revoke")
     foot = sheet_box()
 
-    def open_comparison(run_id: str | None) -> tuple[object, ...]:
+    def open_comparison(run_id: str | None, keep: str, by: str) -> tuple[object, ...]:
+        if run_id is None:
+            return gr.Dropdown([], value=None), proof(tag("p", NONE_YET, class_="notice")), "", "", "", "", "", 1
         try:
             comparison = comparison_of(settings, run_id)
         except Refused as refusal:
             notice = proof(tag("p", escape(" ".join(map(str, refusal.problems))), class_="notice"))
-            return gr.Dropdown([], value=None), notice, "", "", "", "", ""
+            return gr.Dropdown([], value=None), notice, "", "", "", "", "", 1
         steps = [(checkpoint.label, checkpoint.step) for checkpoint in comparison.checkpoints]
         return (
             gr.Dropdown(steps, value=comparison.chosen),
             proof(tag("p", tag("strong", escape(comparison.title)), class_="mast") + verdict_html(comparison)),
             *_at_step(comparison, comparison.chosen),
-            *_examples(comparison, comparison.chosen, "all", "gain", 1),
+            *_examples(comparison, comparison.chosen, keep, by, 1),
             proof(signature_html(comparison)),
+            1,
         )
 
     def move(run_id: str | None, at: int | None, keep: str, by: str, number: float) -> tuple[str, ...]:
@@ -124,38 +135,47 @@ def build(settings: Settings, owner: gr.BrowserState, tab: gr.Tab, current: gr.D
     def pick_step(event: gr.EventData) -> int:
         return int(event._data["step"])
 
-    def share(run_id: str | None, shows: str, lasts: str, key: str) -> tuple[str, gr.Button]:
+    def share(run_id: str | None, shows: str, lasts: str, key: str, known: Links) -> tuple[Links, gr.Dropdown]:
         with as_messages("Not published"):
             comparison = comparison_of(settings, run_id)
-            return settings.snapshots.publish(comparison, shows, key, EXPIRES[lasts]), gr.Button(visible=True)
+            published = settings.snapshots.publish(comparison, shows, key, EXPIRES[lasts])
+        words = f"{comparison.title} · {REVEALED[shows]} · {date.today().isoformat()}"
+        known = [[words, published], *known]
+        return known, gr.Dropdown(_pairs(known), value=published)
 
-    def take_back(snapshot_id: str, key: str) -> tuple[str, str, gr.Button]:
+    def take_back(snapshot_id: str, key: str, known: Links) -> tuple[Links, gr.Dropdown]:
         with as_messages("Not revoked"):
             settings.snapshots.revoke(snapshot_id, key)
         gr.Success("Nobody can open the link any more.", title="Revoked")
-        return "", "", gr.Button(visible=False)
+        known = [one for one in known if one[1] != snapshot_id]
+        return known, gr.Dropdown(_pairs(known), value=None)
 
-    def arrive(key: str, watched: str | None, shown: str | None) -> gr.Dropdown:
+    def arrive(key: str, watched: str | None, shown: str | None, published: Links) -> tuple[gr.Dropdown, gr.Dropdown]:
         choices = run_choices(settings, key)
         known = [value for _, value in choices]
         chosen = next((value for value in (watched, shown) if value in known), known[0] if known else None)
-        return gr.Dropdown(choices, value=chosen)
+        return gr.Dropdown(choices, value=chosen), gr.Dropdown(_pairs(published))
 
-    everything = [step, top, kpis, charts, table, sheet, foot]
-    tab.select(arrive, [owner, current, run], run, **QUIET).then(open_comparison, run, everything, **QUIET)
-    view = [run, step, kept, order, page]
-    run.input(open_comparison, run, everything, **QUIET)
-    renew.click(open_comparison, run, everything, **QUIET)
-    step.input(move, view, [kpis, charts, table, sheet], **QUIET)
-    charts.select(pick_step, None, step, **QUIET).then(move, view, [kpis, charts, table, sheet], **QUIET)
-    for widget in (kept, order):
-        widget.input(lambda: 1, None, page, **QUIET).then(filtered, view, [table, sheet], **QUIET)
-    page.submit(filtered, view, [table, sheet], **QUIET)
-    table.select(open_row, [run, step], sheet, **QUIET)
-    publish.click(share, [run, reveal, expires, owner], [snapshot, revoke], **QUIET).then(
-        None, snapshot, link, js=LINK_JS, **QUIET
+    asked, everything = [run, kept, order], [step, top, kpis, charts, table, sheet, foot, page]
+    tab.select(arrive, [owner, current, run, links], [run, mine], **QUIET).then(
+        open_comparison, asked, everything, **QUIET
     )
-    revoke.click(take_back, [snapshot, owner], [snapshot, link, revoke], **QUIET)
+    view = [run, step, kept, order, page]
+    gr.on([run.input, renew.click], open_comparison, asked, everything, **LATEST)
+    step.input(move, view, [kpis, charts, table, sheet], **LATEST)
+    charts.select(pick_step, None, step, **EACH).then(move, view, [kpis, charts, table, sheet], **QUIET)
+    for widget in (kept, order):
+        widget.input(lambda: 1, None, page, **LATEST).then(filtered, view, [table, sheet], **QUIET)
+    page.input(filtered, view, [table, sheet], **LATEST)
+    table.select(open_row, [run, step], sheet, **EACH)
+    publish.click(share, [run, reveal, expires, owner, links], [links, mine], **QUIET)
+    revoke.click(take_back, [mine, owner, links], [links, mine], **QUIET)
+    mine.change(None, mine, link, js=LINK_JS, **QUIET)
+    mine.change(lambda chosen: gr.Button(visible=bool(chosen)), mine, revoke, **QUIET)
+
+
+def _pairs(links: Links) -> list[tuple[str, str]]:
+    return [(words, snapshot_id) for words, snapshot_id in links]
 
 
 def run_choices(settings: Settings, owner: str) -> list[tuple[str, str]]:

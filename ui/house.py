@@ -22,36 +22,35 @@ from ui.settings import Settings
 TABS = ("prompt", "tune", "compare")
 PROMISE = "Prompt FLAN-T5, tune it on your own chats, prove whether it got better."
 # Not a secret: what it keeps in the visitor's own browser is that visitor's own key.
-STORAGE: dict[str, Any] = {"storage_key": "tuneproof", "secret": "tuneproof"}
+STORAGE: dict[str, Any] = {"secret": "tuneproof"}
 UPLOADS = (600, 3600)  # seconds: how often uploads are looked through, and how old one may grow
 
 
 def build(settings: Settings) -> gr.Blocks:
     """The whole app, ready for `demo.launch(**launch_settings(settings))`."""
     with gr.Blocks(title="TuneProof", analytics_enabled=False, delete_cache=UPLOADS) as demo:
-        owner = gr.BrowserState("", **STORAGE)
+        owner = gr.BrowserState("", storage_key="tuneproof", **STORAGE)
+        links = gr.BrowserState([], storage_key="tuneproof-links", **STORAGE)
         sheet_box(tag("p", f"<strong>TuneProof</strong><span>{PROMISE}</span>", class_="mast"))
         with gr.Tabs() as tabs:
             with gr.Tab("Prompt", id="prompt"):
                 prompt_models = prompt_tab.build(settings)
             with gr.Tab("Tune", id="tune"), gr.Row():
                 with gr.Column(scale=2, min_width=320):
-                    tune = tune_tab.build(settings, owner)
+                    started = tune_tab.build(settings, owner, demo)
                 with gr.Column(scale=3, min_width=320):
-                    runs = run_view.build(settings, owner, tune.started)
+                    runs = run_view.build(settings, owner, started)
             with gr.Tab("Compare", id="compare") as compare:
-                compare_tab.build(settings, owner, compare, runs)
+                compare_tab.build(settings, owner, links, compare, runs)
 
         def welcome(key: str, request: gr.Request) -> tuple[Any, ...]:
             warm(settings)
             asked = dict(request.query_params)
             key = key or secrets.token_hex(16)
-            choices = prompt_tab.model_choices(settings, key)
-            return key, _tab(asked), gr.Dropdown(choices), gr.Dropdown(choices), _run_picker(settings, asked, key)
+            models = gr.Dropdown(prompt_tab.model_choices(settings, key))
+            return key, _tab(asked), models, _run_picker(settings, asked, key)
 
-        demo.load(welcome, owner, [owner, tabs, prompt_models, tune.models, runs], **QUIET).then(
-            tune.take, tune.uploads, tune.taken, **QUIET
-        ).then(tune.foresee, tune.plan_inputs, tune.consequences, **QUIET)
+        demo.load(welcome, owner, [owner, tabs, prompt_models, runs], **QUIET)
     demo.queue(default_concurrency_limit=4, max_size=64)
     return demo
 
@@ -88,7 +87,7 @@ def _load_later(settings: Settings) -> None:
 
 
 def _tab(asked: dict[str, str]) -> gr.Tabs:
-    wanted = "tune" if asked.get("run") else asked.get("tab", "")
+    wanted = asked.get("tab") or ("tune" if asked.get("run") else "")
     return gr.Tabs(selected=wanted) if wanted in TABS else gr.Tabs()
 
 

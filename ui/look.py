@@ -85,6 +85,10 @@ HOST = """
 
 # How events that only redraw the screen behave: no spinner, and no endpoint that a stranger could call by name.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# The same for what a person may choose faster than it is drawn: the last choice is the one that is shown.
+LATEST: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
+# The same for events that carry data of their own: "always_last" would come again with the first event's data.
+EACH: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "queue": False}
 
 
 def head(assets: Path) -> str:

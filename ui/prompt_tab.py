@@ -17,12 +17,13 @@ from prompting.model import BUNDLED, HUB_MODELS, WINDOW, Decoding, count_tokens,
 from prompting.template import Template
 from sharing.sheet import KEY, sheet_html, summary_html, tag, turns_html
 from tuning.runs import list_runs, open_run
-from ui.look import QUIET, proof, sheet_box
+from ui.look import LATEST, proof, sheet_box
 from ui.refusals import as_messages
 from ui.settings import Settings
 
 OWN = "write my own"
 MOST_MODELS = 3
+BASE_CHOICES = [("bundled (ships with TuneProof)", BUNDLED), *((name, name) for name in HUB_MODELS)]
 FIRST_LOOK = (
     "Recorded with the model we ship, before and after tuning on our sample chats. "
     "Press Summarize to ask the untouched model now."
@@ -62,7 +63,7 @@ def build(settings: Settings) -> gr.Dropdown:
                 DEFAULT.pattern, label="Your template; {dialogue} stands for the chat", lines=3, visible=False
             )
             models = gr.Dropdown(
-                [BUNDLED, *HUB_MODELS], value=[BUNDLED], multiselect=True, max_choices=MOST_MODELS,
+                BASE_CHOICES, value=[BUNDLED], multiselect=True, max_choices=MOST_MODELS,
                 allow_custom_value=True, label="Models (up to three)",
             )  # fmt: skip
             with gr.Accordion("Decoding", open=False):
@@ -84,7 +85,7 @@ def build(settings: Settings) -> gr.Dropdown:
             for cards in _answers(settings, dialogue, asked, decoding, chosen):
                 yield proof(_cards_html(dialogue, cards))
 
-    sample.input(pick, sample, [chat, sheet], **QUIET)
+    sample.input(pick, sample, [chat, sheet], **LATEST)
     template.input(
         lambda name: gr.Textbox(TEMPLATES.get(name, DEFAULT).pattern, visible=name == OWN),
         template, pattern, show_progress="hidden", queue=False, api_visibility="private",
@@ -98,14 +99,13 @@ def build(settings: Settings) -> gr.Dropdown:
 
 def model_choices(settings: Settings, owner: str) -> list[tuple[str, str]]:
     """What the picker offers: the bundled model, FLAN-T5 by name, and the owner's own checkpoints."""
-    fixed = [("bundled (ships with TuneProof)", BUNDLED), *((name, name) for name in HUB_MODELS)]
     own = [
         (f"{run.record.name} · {checkpoint.label}", f"{run.id}/{checkpoint.step}")
         for run in list_runs(settings.runs, owner)
         for checkpoint in run.checkpoints()
         if checkpoint.step
     ]
-    return [fixed[0], *own, *fixed[1:]]
+    return [*BASE_CHOICES[:1], *own, *BASE_CHOICES[1:]]
 
 
 def _recorded_html(settings: Settings, chat_id: str) -> str:
@@ -141,21 +141,32 @@ def _source(settings: Settings, model: str) -> tuple[str, str]:
 def _answers(
     settings: Settings, dialogue: Dialogue, template: Template, decoding: Decoding, models: Sequence[str]
 ) -> Iterator[list[Card]]:
-    """The cards of all models so far, each time any of them has grown."""
+    """The cards of all models so far, each time any of them has grown. One that cannot be had says so in its own card."""
     if not models:
         raise ChatRefused(Problem("No model is chosen.", "Choose one to three under Models.", field="models"))
     prompt, cards = template.render(dialogue), []
     for model in models[:MOST_MODELS]:
-        source, name = _source(settings, model)
-        cards.append(Card(name, prompt, note="loading…"))
-        yield cards
-        summarizer, started = load(source, settings.base_model), time.monotonic()
-        for text in summarizer.stream(prompt, decoding):
-            cards[-1] = replace(cards[-1], text=text, note="writing…")
+        cards.append(Card(model, prompt))
+        try:
+            for card in _growing(settings, cards[-1], decoding):
+                cards[-1] = card
+                yield cards
+        except Refused as refusal:
+            cards[-1] = replace(cards[-1], note=str(refusal))
             yield cards
-        seconds = time.monotonic() - started
-        cards[-1] = replace(cards[-1], note=_note(settings, source, prompt, cards[-1].text, seconds), done=True)
-        yield cards
+
+
+def _growing(settings: Settings, card: Card, decoding: Decoding) -> Iterator[Card]:
+    """One model's card from loading to done."""
+    source, name = _source(settings, card.model)
+    card = replace(card, model=name, note="loading…")
+    yield card
+    summarizer, started = load(source, settings.base_model), time.monotonic()
+    for text in summarizer.stream(card.prompt, decoding):
+        card = replace(card, text=text, note="writing…")
+        yield card
+    note = _note(settings, source, card.prompt, card.text, time.monotonic() - started)
+    yield replace(card, note=note, done=True)
 
 
 def _note(settings: Settings, source: str, prompt: str, text: str, seconds: float) -> str:

@@ -16,12 +16,12 @@ SHOWN = 50  # problems listed on the screen; the download holds all
 
 @contextmanager
 def as_messages(title: str) -> Iterator[None]:
-    """Show a refusal raised inside as a toast; every problem stands in it, in words."""
+    """Show a refusal raised inside as a toast; its first problems stand in it, in words, which a toast reads as HTML."""
     try:
         yield
     except Refused as refusal:
         raise gr.Error(
-            " ".join(map(str, refusal.problems[:5])), duration=15, title=title, print_exception=False
+            escape(" ".join(map(str, refusal.problems[:5]))), duration=15, title=title, print_exception=False
         ) from refusal
 
 

@@ -65,7 +65,7 @@ def _published(settings: Settings, snapshot_id: str, query: dict[str, str]) -> R
     try:
         return HTMLResponse(page_html(settings.snapshots.fetch(snapshot_id), query), headers=HEADERS)
     except LinkRefused as refusal:
-        return HTMLResponse(refusal_page(refusal.problems[0]), 404, headers={**HEADERS, "Cache-Control": "no-store"})
+        return HTMLResponse(refusal_page(refusal.problems[0]), 404, headers=HEADERS)
 
 
 def _plotly() -> Path:

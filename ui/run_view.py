@@ -30,7 +30,8 @@ def build(settings: Settings, owner: gr.BrowserState, started: gr.Textbox) -> gr
     with gr.Row():
         stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
         again = gr.Button("Measure what is missing", interactive=False)
-        remove = gr.Button("Delete run and chats", interactive=False, variant="stop", elem_id="delete")
+        remove = gr.Button("Delete run and chats", interactive=False, elem_id="delete")
+        sure = gr.Button("Delete for good", visible=False, variant="stop", elem_id="delete-for-good")
     with gr.Accordion("Log", open=False):
         log = sheet_box()
     last = gr.State(None)
@@ -67,7 +68,9 @@ def build(settings: Settings, owner: gr.BrowserState, started: gr.Textbox) -> gr
     timer.tick(look, [picker, last], shown, **quiet)
     picker.change(first_look, picker, shown, **quiet).then(None, picker, None, js=REMEMBER, **quiet)
     started.change(choose, [started, owner], picker, **quiet)
-    for button, action in ((stop, "cancel"), (again, "measure"), (remove, "delete")):
+    remove.click(lambda: gr.Button(visible=True), None, sure, **quiet)
+    picker.change(lambda: gr.Button(visible=False), None, sure, **quiet)
+    for button, action in ((stop, "cancel"), (again, "measure"), (sure, "delete")):
         button.click(partial(act, action), [picker, owner], picker, api_visibility="private").then(
             first_look, picker, shown, **quiet
         )
@@ -88,6 +91,7 @@ def _nothing(words: str) -> tuple[object, ...]:
 def _look(run: Run, seen: object) -> tuple[object, ...] | object:
     """Everything on the screen, or nothing where nothing has changed since `seen`."""
     progress, measuring, reports = run.progress(), run.measuring(), run.reports()
+    busy = run.alive(MEASURE)
     steps = [checkpoint.step for checkpoint in run.checkpoints()]
     now = (
         run.id,
@@ -95,6 +99,7 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
         progress.step,
         progress.updated,
         len(progress.loss_curve),
+        busy,
         measuring,
         len(reports),
         steps,
@@ -102,7 +107,6 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
     if now == seen:
         return gr.skip()
     measured = [report["step"] for report in reports]
-    busy = run.alive(MEASURE)
     over = progress.over and not busy
     return (
         now,
@@ -139,7 +143,10 @@ def _state_html(run: Run, progress: Progress, measuring: tuple[int, int, int] | 
             tag("i", "", style=f"width:{share:.1%}"),
             class_="progress",
             role="progressbar",
-            aria_valuenow=f"{share:.0%}",
+            aria_label="Training",
+            aria_valuenow=f"{share:.0%}".rstrip("%"),
+            aria_valuemin=0,
+            aria_valuemax=100,
         ),
     ]
     if progress.message:

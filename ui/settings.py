@@ -35,6 +35,8 @@ class Settings:
 
     def permitted(self, model: str) -> str:
         """The model's name as given. Raises ModelRefused for a folder where visitors may not name one."""
+        if not isinstance(model, str):
+            raise ModelRefused(Problem("No model is chosen.", "Choose one from the list.", field="model"))
         if self.local_models or model == BUNDLED or (not Path(model).exists() and model.count("/") == 1):
             return model
         remedy = "Choose one from the list, or give a hub id such as google/flan-t5-small."

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import csv
-import tempfile
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 
 from dialogues.dialogue import Dataset, Problem, Refused
 from dialogues.profile import profile
 from dialogues.split import SplitRefused, split_examples
 from dialogues.upload import FILE_TYPES, MAX_BYTES, Reading, UploadRefused, read_upload
 from prompting.catalog import DEFAULT, TEMPLATES
-from prompting.model import BUNDLED, HUB_MODELS
+from prompting.model import BUNDLED
 from sharing.sheet import tag
 from tuning import jobs
 from tuning.forecast import forecast
 from tuning.plan import FULL, LORA, SIZES, Plan, PlanRefused, propose
-from tuning.runs import create, list_runs, open_run
+from tuning.runs import TRAIN, Run, create, list_runs
 from ui.look import QUIET, proof, sheet_box
+from ui.prompt_tab import BASE_CHOICES
 from ui.refusals import as_messages, problems_html
 from ui.settings import Settings
 
 SAMPLE, OWN = "The sample support chats", "My own chats"
+GUESSED = "found by its name; else write it here and press Enter"
 PRIVACY = (
     "Your chats are kept on this server with the run they tune, readable only with the run's secret address, "
     "until you press Delete. They are never used for anything else."
 )
+
+
+LONGEST_NAME = 80  # characters of a run's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +48,8 @@ class Chats:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The widgets that other screens or a page load need."""
-
-    models: gr.Dropdown
-    started: gr.Textbox
-    take: Callable[..., Any]
-    uploads: list[Any]
-    taken: list[Any]
-    foresee: Callable[..., str]
-    plan_inputs: list[Any]
-    consequences: gr.HTML
-
-
-def build(settings: Settings, owner: gr.BrowserState) -> Parts:
-    """Lay the left column out and wire it; `started` changes to the new run's id when a run begins."""
+def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks) -> gr.Textbox:
+    """Lay the left column out and wire it; returns what changes to the new run's id when a run begins."""
     chats: gr.State = gr.State(None)
     started = gr.Textbox(visible=False)
     gr.Markdown("### 1 · Chats")
@@ -74,18 +66,18 @@ def build(settings: Settings, owner: gr.BrowserState) -> Parts:
                 elem_id="test-upload",
                 height=110,
             )
-            dialogue_column = gr.Textbox(label="Column with the chat", placeholder="found by its name")
-            summary_column = gr.Textbox(label="Column with the summary", placeholder="found by its name")
+            dialogue_column = gr.Textbox(label="Column with the chat", placeholder=GUESSED)
+            summary_column = gr.Textbox(label="Column with the summary", placeholder=GUESSED)
     read = sheet_box(elem_id="read")
     refused = gr.DownloadButton("Download what was refused (CSV)", visible=False, size="sm")
     gr.Markdown("### 2 · Plan")
-    models = gr.Dropdown([BUNDLED, *HUB_MODELS], value=BUNDLED, label="Base model", allow_custom_value=True)
+    models = gr.Dropdown(BASE_CHOICES, value=BUNDLED, label="Base model", allow_custom_value=True)
     with gr.Row():
         method = gr.Radio([("All weights", FULL), ("LoRA", LORA)], value=FULL, label="What to train")
         size = gr.Radio(list(SIZES), value="quick", label="Size")
     template = gr.Dropdown(list(TEMPLATES), value=DEFAULT.name, label="Template")
     consequences = sheet_box(elem_id="plan")
-    name = gr.Textbox(label="Name of the run", placeholder="such as Billing team, October", max_length=80)
+    name = gr.Textbox(label="Name of the run", placeholder="such as Billing team, October", max_length=LONGEST_NAME)
     start = gr.Button("Start", variant="primary", elem_id="start")
     sheet_box(tag("p", escape(PRIVACY), class_="quiet"))
 
@@ -93,7 +85,7 @@ def build(settings: Settings, owner: gr.BrowserState) -> Parts:
     uploads = [source, file, test_file, dialogue_column, summary_column]
     taken = [chats, read, refused, own]
 
-    def take(kind: str, path: str | None, test: str | None, *columns: str) -> tuple[object, ...]:
+    def take(kind: str, path: str | None, test: str | None, *columns: str | None) -> tuple[object, ...]:
         if kind == OWN and not path:
             return None, proof(""), gr.DownloadButton(visible=False), gr.Group(visible=True)
         try:
@@ -108,33 +100,33 @@ def build(settings: Settings, owner: gr.BrowserState) -> Parts:
         return proof(_plan_html(settings, found, *chosen))
 
     def begin(
-        found: Chats | None, model: str, how: str, dial: str, prompt: str, title: str, key: str
+        found: Chats | None, model: str, how: str, dial: str, prompt: str, title: str | None, key: str
     ) -> tuple[str, str]:
         with as_messages("Not started"):
             plan = _plan(settings, found, model, how, dial, prompt)
             if busy := _busy(settings):
                 raise PlanRefused(busy)
             dataset = found.dataset if found else settings.sample_set()
-            run = create(settings.runs, plan, dataset, title.strip() or dataset.name, key)
+            run = create(settings.runs, plan, dataset, (title or "").strip()[:LONGEST_NAME] or dataset.name, key)
             jobs.start(run)
             jobs.start_measuring(run)
         return run.id, ""
 
-    for upload in (source, file, test_file):
-        upload.change(take, uploads, taken, api_visibility="private").then(foresee, plan_inputs, consequences, **QUIET)
-    for column in (dialogue_column, summary_column):
-        column.submit(take, uploads, taken, api_visibility="private")
+    changed = [demo.load, source.change, file.change, test_file.change, dialogue_column.submit, summary_column.submit]
+    # One listener for all, so that what is still being read cannot overwrite a later choice.
+    gr.on(changed, take, uploads, taken, trigger_mode="always_last", api_visibility="private").then(
+        foresee, plan_inputs, consequences, **QUIET
+    )
     for widget in (models, method, size, template):
         widget.change(foresee, plan_inputs, consequences, **QUIET)
     start.click(begin, [*plan_inputs, name, owner], [started, name], api_visibility="private", concurrency_limit=1)
-    return Parts(models, started, take, uploads, taken, foresee, plan_inputs, consequences)
+    return started
 
 
-def _read_files(path: str, test: str | None, columns: Sequence[str]) -> Chats:
+def _read_files(path: str, test: str | None, columns: Sequence[str | None]) -> Chats:
     """Both files read and split; problems of both, and of the splitting, together."""
-    chosen = {
-        role: column.strip() for role, column in zip(("dialogue", "summary"), columns, strict=True) if column.strip()
-    }
+    named = [(column or "").strip() for column in columns]  # a box that was never opened holds None
+    chosen = {role: column for role, column in zip(("dialogue", "summary"), named, strict=True) if column}
     reading = read_upload(Path(path), Path(path).name, chosen)
     test_reading = read_upload(Path(test), Path(test).name, chosen) if test else None
     examples = [example for _, example in test_reading.examples] if test_reading else []
@@ -176,13 +168,13 @@ def _refused_file(problems: Sequence[Problem]) -> gr.DownloadButton:
     """All problems as a CSV to download; hidden where there are none."""
     if not problems:
         return gr.DownloadButton(visible=False)
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="refused-", suffix=".csv", delete=False, newline="", encoding="utf-8"
-    ) as file:
-        writer = csv.writer(file)
-        writer.writerow(("row", "column", "reason", "remedy"))
-        writer.writerows((problem.row or "", problem.field, problem.reason, problem.remedy) for problem in problems)
-    return gr.DownloadButton(value=file.name, visible=True)
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(("row", "column", "reason", "remedy"))
+    writer.writerows((problem.row or "", problem.field, problem.reason, problem.remedy) for problem in problems)
+    # Among gradio's own files, so that it goes when uploads go.
+    path = save_bytes_to_cache(table.getvalue().encode("utf-8-sig"), "refused.csv", get_upload_folder())
+    return gr.DownloadButton(value=path, visible=True)
 
 
 def _plan(settings: Settings, chats: Chats | None, model: str, method: str, size: str, template: str) -> Plan:
@@ -207,8 +199,7 @@ def _plan_html(settings: Settings, chats: Chats | None, *chosen: str) -> str:
 
 def _busy(settings: Settings) -> Problem | None:
     """Why no run can start now: this machine trains one at a time."""
-    going = [path for path in settings.runs.glob("[0-9a-f]*") if open_run(settings.runs, path.name).alive("train")]
-    if not going:
+    if not any(Run(path).alive(TRAIN) for path in settings.runs.glob("[0-9a-f]*")):
         return None
     return Problem(
         "Another run is training on this machine.", "Start yours when it has ended, or cancel it if it is yours."

@@ -1,0 +1,109 @@
+"""What a visitor can rely on when the screens are asked directly, without a browser."""
+
+import json
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from dialogues.dialogue import Dialogue, Problem, Refused, Turn
+from prompting.catalog import DEFAULT
+from prompting.model import Decoding
+from tuning.runs import RunRefused, create
+from ui import prompt_tab, tune_tab
+from ui.house import build
+from ui.refusals import as_messages
+from ui.settings import Settings
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+CHAT = Dialogue("x", (Turn("Ann", "My lamp is broken."), Turn("Bob", "A new one is on its way.")))
+
+
+@pytest.fixture
+def settings(tmp_path, comparison):
+    """The app as it is shipped, but with the tests' own comparison as the recorded one."""
+    assets = tmp_path / "assets"
+    (assets / "recorded").mkdir(parents=True)
+    for path in ASSETS.iterdir():
+        if path.name != "recorded":
+            (assets / path.name).symlink_to(path)
+    (assets / "recorded" / "comparison.json").write_text(json.dumps(comparison.to_json()))
+    return Settings(tmp_path / "home", assets)
+
+
+def handler(settings, name):
+    (found,) = [one.fn for one in build(settings).fns.values() if getattr(one.fn, "__name__", "") == name][:1]
+    return found
+
+
+def test_opening_another_comparison_keeps_the_filter_that_the_screen_shows_and_goes_to_page_one(settings, comparison):
+    shown = handler(settings, "open_comparison")("recorded", "regressed", "gain")
+    table, page = shown[4], shown[-1]
+    regressed = [row for row in comparison.rows if "regressed" in row.tags(comparison.chosen)]
+    assert f"{len(regressed)} chats, page 1" in table and page == 1
+
+
+def test_without_anything_measured_the_compare_tab_says_what_to_do(settings):
+    assert "Start a run under Tune" in handler(settings, "open_comparison")(None, "all", "gain")[1]
+
+
+def test_a_base_model_is_never_a_checkpoint_by_its_secret_address(settings):
+    demo = build(settings)
+    pickers = {block._id for block in demo.blocks.values() if getattr(block, "label", "") == "Base model"}
+    assert pickers and not any({out._id for out in one.outputs} & pickers for one in demo.fns.values())
+
+
+def test_a_model_that_cannot_be_had_says_so_in_its_own_card_and_the_others_answer(settings, tiny_model):
+    asked = ["/nowhere/at/all", str(tiny_model)]
+    *_, cards = prompt_tab._answers(settings, CHAT, DEFAULT, Decoding(max_new_tokens=4), asked)
+    assert "There is no model at /nowhere/at/all" in cards[0].note and not cards[0].done
+    assert cards[1].done and "tokens in" in cards[1].note
+
+
+def test_a_refusal_is_shown_as_text_and_never_as_markup():
+    with pytest.raises(gr.Error) as shown, as_messages("Not done"):
+        raise Refused(Problem("No column <img src=x>.", "Choose one."))
+    assert "&lt;img" in shown.value.message and "<img" not in shown.value.message
+
+
+def test_the_table_of_refused_rows_lies_where_uploads_are_cleared_away(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    button = tune_tab._refused_file((Problem("It is torn.", "Mend it.", 3, "chat"),))
+    path = Path(button.value["path"] if isinstance(button.value, dict) else button.value)
+    assert path.is_relative_to(tmp_path) and "3,chat,It is torn.,Mend it." in path.read_text(encoding="utf-8-sig")
+
+
+def test_nobody_starts_a_run_in_nobody_s_name(settings, chats):
+    plan = tune_tab._plan(settings, tune_tab.Chats(chats), "bundled", "full", "quick", "summarize")
+    with pytest.raises(RunRefused, match="Reload"):
+        create(settings.runs, plan, chats, "x", "")
+
+
+def test_a_stray_folder_among_the_runs_keeps_nobody_from_starting(settings):
+    (settings.runs / "backup").mkdir(parents=True)
+    assert tune_tab._busy(settings) is None
+
+
+def test_a_missing_model_gets_a_sentence(settings, chats):
+    with pytest.raises(Refused, match="No model is chosen"):
+        tune_tab._plan(settings, tune_tab.Chats(chats), None, "full", "quick", "summarize")
+
+
+def test_an_upload_is_read_also_where_nobody_opened_the_box_for_columns(settings, tmp_path):
+    path = tmp_path / "march.csv"
+    rows = "".join(f'"Ann: Hi {n}\nBob: Ho {n}",They greet {n}.\n' for n in range(40))
+    path.write_text("chat,summary\n" + rows)
+    found, shown, *_ = handler(settings, "take")(tune_tab.OWN, str(path), None, None, None)
+    assert sum(map(len, found.dataset.splits.values())) == 40 and "march" in shown
+
+
+def test_a_link_can_be_taken_back_by_the_browser_that_published_it_also_after_a_reload(settings):
+    links, _ = handler(settings, "share")("recorded", "numbers", "never", "ann", [])
+    ((words, snapshot_id),) = links
+    assert settings.snapshots.fetch(snapshot_id) and "Numbers only" in words
+    with pytest.raises(gr.Error):
+        handler(settings, "take_back")(snapshot_id, "bob", links)
+    left, _ = handler(settings, "take_back")(snapshot_id, "ann", links)
+    assert left == []
+    with pytest.raises(Refused):
+        settings.snapshots.fetch(snapshot_id)

@@ -1,0 +1,111 @@
+"""Token arrays on disk, and from them the batch of each step: bare copying, span corruption, short chats, whole chats."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuning.tokenizer import BYTES, EOS, PAD, SENTINELS, SPECIAL
+
+GROUPS = ("spans", "short", "tasks")
+NO_LOSS = -100
+Arrays = dict[str, NDArray[Any]]
+Row = tuple[NDArray[Any], NDArray[Any]]
+
+
+def corrupt(ids: list[int], sentinels: list[int], rng: random.Random) -> tuple[list[int], list[int]]:
+    """T5's span corruption: about 15 % of `ids` in spans of about three become sentinels; the answer spells the spans out."""
+    source: list[int] = []
+    target: list[int] = []
+    at = used = 0
+    while at < len(ids):
+        if rng.random() < 0.06 and used < len(sentinels):
+            length = rng.randint(1, 5)
+            source.append(sentinels[used])
+            target += [sentinels[used], *ids[at : at + length]]
+            at, used = at + length, used + 1
+        else:
+            source.append(ids[at])
+            at += 1
+    return [*source, EOS], [*target, EOS]
+
+
+def store(path: Path, pairs: list[tuple[list[int], list[int]]]) -> None:
+    """Write prompt and answer ids to an `.npz`, sorted by length, so that neighbours make a batch."""
+    pairs = sorted(pairs, key=lambda pair: len(pair[0]) + 3 * len(pair[1]))
+    flat: dict[str, Any] = {
+        name: np.fromiter((one for pair in pairs for one in pair[side]), np.uint16)
+        for side, name in enumerate(("source", "target"))
+    }
+    ends = {
+        f"{name}_ends": np.cumsum([len(pair[side]) for pair in pairs]) for side, name in enumerate(("source", "target"))
+    }
+    np.savez(path, **(flat | ends))
+
+
+def load(path: Path) -> Arrays:
+    """Read back what `store` wrote."""
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def shares(progress: float) -> tuple[float, float, float, float]:
+    """How often a batch is bare copying, span corruption, short chats, whole chats."""
+    copies = 0.7 if progress < 0.12 else 0.25 if progress < 0.4 else 0.05
+    spans, tasks = 0.03, (0.97 - copies) * min(0.8, 1.5 * progress)
+    return copies, spans, 1 - copies - spans - tasks, tasks
+
+
+def copying(tokens: int, vocabulary: int, longest: int, rng: np.random.Generator) -> list[Row]:
+    """Random pieces with a marker among them, and the answer: what follows the marker. Nothing but copying can solve it."""
+    length, marker = int(rng.integers(4, longest)), vocabulary - len(SENTINELS)
+    rows = []
+    for _ in range(tokens // (4 * length)):
+        pieces = rng.integers(len(SPECIAL), marker - len(BYTES), length)
+        at = int(rng.integers(0, length // 2))
+        rows.append((np.concatenate([pieces[:at], [marker], pieces[at:], [EOS]]), np.concatenate([pieces[at:], [EOS]])))
+    return rows
+
+
+def batch(
+    arrays: dict[str, Arrays], tokens: int, vocabulary: int, seed: int, step: int, progress: float
+) -> dict[str, NDArray[np.int64]]:
+    """The batch of `step`: it depends on nothing but the arguments, so that a resumed run needs no reader state.
+
+    Bare copying and short chats first, whole chats later. Rows are alike in length.
+    """
+    rng = np.random.default_rng((seed, step))
+    group = ("copies", *GROUPS)[rng.choice(4, p=shares(progress))]
+    if group == "copies":
+        return _padded(copying(tokens, vocabulary, 12 + int(100 * min(progress, 0.4)), rng))
+    chosen = arrays[group]
+    ends = chosen["source_ends"]
+    count, start = len(ends), int(np.searchsorted(ends, rng.random() * ends[-1]))  # by token: every case is as likely
+    rows: list[Row] = []
+    widest = [0, 0]
+    for row in range(start, count):
+        pair = (_row(chosen, "source", row), _row(chosen, "target", row))
+        widest = [max(width, len(side)) for width, side in zip(widest, pair, strict=True)]
+        if rows and (len(rows) + 1) * sum(widest) > tokens:
+            break
+        rows.append(pair)
+    return _padded(rows)
+
+
+def _padded(rows: list[Row]) -> dict[str, NDArray[np.int64]]:
+    source, target = (
+        np.full((len(rows), max(len(row[side]) for row in rows)), fill) for side, fill in ((0, PAD), (1, NO_LOSS))
+    )
+    for number, row in enumerate(rows):
+        source[number, : len(row[0])] = row[0]
+        target[number, : len(row[1])] = row[1]
+    return {"input_ids": source, "attention_mask": (source != PAD).astype(np.int64), "labels": target}
+
+
+def _row(arrays: Arrays, side: str, row: int) -> NDArray[Any]:
+    ends = arrays[f"{side}_ends"]
+    return arrays[side][ends[row - 1] if row else 0 : ends[row]]
