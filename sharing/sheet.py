@@ -140,7 +140,9 @@ def _flags(result: ExampleResult) -> str:
 
 def sheet_html(row: Row, step: int) -> str:
     """One chat with its turns, the zero-shot and the tuned summary side by side with marks, and the references."""
-    title = tag("h3", escape(row.topic or row.example_id)) + tag("span", escape(row.example_id), class_="quiet")
+    title = tag("h3", escape(row.topic or row.example_id))
+    if row.topic:
+        title += tag("span", escape(row.example_id), class_="quiet")
     pair = _result_html("Zero-shot", row.outputs[0])
     if step:
         pair += _result_html(f"Tuned, step {step}", row.outputs[step])

@@ -155,7 +155,7 @@ def test_the_whole_path_from_upload_to_a_link_that_outlives_the_app(app, browser
     page.goto(f"{app.url}?run={run_id}")
     state.get_by_text("Spring team").wait_for()
     page.locator("#run-loss .main-svg").first.wait_for(timeout=TRAINED)
-    state.get_by_text("Finished").wait_for(timeout=TRAINED)
+    state.get_by_text("Finished").first.wait_for(timeout=TRAINED)
     steps = [checkpoint.step for checkpoint in app.run(run_id).checkpoints()]
     page.wait_for_function(
         f"document.querySelectorAll('#run-points dd').length === {len(steps)} && "
@@ -204,9 +204,9 @@ def test_a_killed_training_is_shown_as_interrupted_and_never_as_running(app, pag
     run_id = start_run(page, app, upload, "Doomed")
     page.locator("#run-state").get_by_text(re.compile(r"step [1-9]\d* of")).wait_for(timeout=TRAINED)
     app.run(run_id).process("train").kill()
-    page.locator("#run-state").get_by_text("Interrupted").wait_for()
+    page.locator("#run-state").get_by_text("Interrupted").first.wait_for()
     page.reload()
-    page.locator("#run-state").get_by_text("Interrupted").wait_for()
+    page.locator("#run-state").get_by_text("Interrupted").first.wait_for()
 
 
 def test_a_run_can_be_cancelled_and_deleted_and_leaves_nothing(app, page, upload):
