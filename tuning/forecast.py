@@ -177,7 +177,7 @@ def _cut_words(cut: float | None, window: int) -> str:
         return f"The model reads {window} tokens of a chat; how many chats are longer is unknown until it is here."
     if not cut:
         return f"No chat is longer than the {window} tokens that the model reads."
-    share = "less than 1%" if cut < 0.01 else f"{cut:.0%}"
+    share = "Less than 1%" if cut < 0.01 else f"{cut:.0%}"
     return f"{share} of the chats are longer than the {window} tokens that the model reads: their ends are cut off."
 
 
