@@ -8,8 +8,11 @@ Everything that a screen, a link or a file shows is computed here once; nothing 
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from evaluation.findings import CheckpointScores, badges, best_step, spoken_of, 
 from evaluation.measure import lead3, text_scores
 from evaluation.report import ExampleResult, Report, Signature
 from evaluation.significance import Interval, intervals
+from tuning.runs import Run
 
 SCHEMA = 1
 
@@ -130,6 +134,12 @@ def compare(reports: Sequence[Report], examples: Sequence[Example], title: str) 
         badges=badges(reports),
         rows=tuple(_row(example, reports, index) for index, example in enumerate(examples)),
     )
+
+
+def compare_run(run: Run) -> Comparison:
+    """The comparison of everything that has been measured of a run so far, under the run's name."""
+    reports = [Report.from_json(record) for record in run.reports()]
+    return compare(reports, run.dataset.splits["test"], run.record.name)
 
 
 def _refuse_unlike(reports: Sequence[Report], examples: Sequence[Example]) -> None:
@@ -256,3 +266,7 @@ def _read_row(record: Mapping[str, Any]) -> Row:
         references=tuple(record["references"]),
         outputs={int(step): ExampleResult.from_json(item) for step, item in record["outputs"].items()},
     )
+
+
+if __name__ == "__main__":  # python -m evaluation.comparison RUN_FOLDER > comparison.json
+    json.dump(compare_run(Run(Path(sys.argv[1]))).to_json(), sys.stdout, ensure_ascii=False)

@@ -9,8 +9,7 @@ from html import escape
 import gradio as gr
 
 from dialogues.dialogue import Refused
-from evaluation.comparison import Comparison, compare
-from evaluation.report import Report
+from evaluation.comparison import Comparison, compare_run
 from sharing.sheet import (
     FILTERS,
     PER_PAGE,
@@ -195,9 +194,7 @@ def comparison_of(settings: Settings, run_id: str | None) -> Comparison:
 @lru_cache(maxsize=8)
 def _compared(settings: Settings, run_id: str, steps: tuple[int, ...]) -> Comparison:
     """Reports never change once written, so a run and the steps measured name one comparison."""
-    run = open_run(settings.runs, run_id)
-    reports = [Report.from_json(record) for record in run.reports() if record["step"] in steps]
-    return compare(reports, run.dataset.splits["test"], run.record.name)
+    return compare_run(open_run(settings.runs, run_id))
 
 
 def _at_step(comparison: Comparison, step: int) -> tuple[str, str]:
