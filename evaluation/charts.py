@@ -61,12 +61,12 @@ def loss_figure(training: Sequence[tuple[int, float]], validation: Sequence[tupl
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for points, label, colour in ((training, "training", TEAL), (validation, "validation", SLATE)):
+    lines = ((training, "training", TEAL, "lines", 8), (validation, "validation", SLATE, "lines+markers", -14))
+    for points, label, colour, mode, shift in lines:
         if points:
             x, y = zip(*points, strict=True)
-            mode = "lines+markers" if label == "validation" else "lines"
             figure.add_scatter(x=x, y=y, mode=mode, line={"color": colour, "width": 2.2}, name=label)
-            figure.add_annotation(**_label(x[-1], y[-1], f"{label} {y[-1]:.2f}", colour))
+            figure.add_annotation(**_label(x[-1], y[-1], f"{label} {y[-1]:.2f}", colour), yshift=shift)
     figure.update_layout(**_layout({"range": [0, max(steps, 1)], "title": {"text": "step"}}))
     return figure
 
