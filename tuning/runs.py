@@ -213,10 +213,13 @@ class Run:
         path = self.folder / "reports" / f"{step}.json"
         return _read(path) if path.is_file() else None
 
+    def measured(self) -> list[int]:
+        """The steps that have a report, in order; no report is read for it."""
+        return sorted(int(path.stem) for path in (self.folder / "reports").glob("*.json"))
+
     def reports(self) -> list[dict[str, Any]]:
         """All reports in order of steps."""
-        paths = (self.folder / "reports").glob("*.json")
-        return [_read(path) for path in sorted(paths, key=lambda path: int(path.stem))]
+        return [_read(self.folder / "reports" / f"{step}.json") for step in self.measured()]
 
     def note_measuring(self, step: int, done: int, total: int) -> None:
         """Say how far the measuring of a checkpoint is: `done` of `total` chats."""

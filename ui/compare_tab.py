@@ -180,7 +180,7 @@ def _pairs(links: Links) -> list[tuple[str, str]]:
 def run_choices(settings: Settings, owner: str) -> list[tuple[str, str]]:
     """The recorded comparison, and the owner's runs that have been measured."""
     fixed = [("Recorded: our sample chats", RECORDED)] if settings.recorded() else []
-    return [*((run.record.name, run.id) for run in list_runs(settings.runs, owner) if run.report(0)), *fixed]
+    return [*((run.record.name, run.id) for run in list_runs(settings.runs, owner) if 0 in run.measured()), *fixed]
 
 
 def comparison_of(settings: Settings, run_id: str | None) -> Comparison:
@@ -188,7 +188,7 @@ def comparison_of(settings: Settings, run_id: str | None) -> Comparison:
     if run_id == RECORDED and (recorded := settings.recorded()):
         return recorded
     run = open_run(settings.runs, run_id or "")
-    return _compared(settings, run.id, tuple(report["step"] for report in run.reports()))
+    return _compared(settings, run.id, tuple(run.measured()))
 
 
 @lru_cache(maxsize=8)

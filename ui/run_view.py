@@ -90,7 +90,7 @@ def _nothing(words: str) -> tuple[object, ...]:
 
 def _look(run: Run, seen: object) -> tuple[object, ...] | object:
     """Everything on the screen, or nothing where nothing has changed since `seen`."""
-    progress, measuring, reports = run.progress(), run.measuring(), run.reports()
+    progress, measuring, measured = run.progress(), run.measuring(), run.measured()
     busy = run.alive(MEASURE)
     steps = [checkpoint.step for checkpoint in run.checkpoints()]
     now = (
@@ -101,12 +101,11 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
         len(progress.loss_curve),
         busy,
         measuring,
-        len(reports),
+        measured,
         steps,
     )
     if now == seen:
         return gr.skip()
-    measured = [report["step"] for report in reports]
     over = progress.over and not busy
     return (
         now,
