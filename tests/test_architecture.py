@@ -11,9 +11,23 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ["dialogues", "prompting", "tuning", "evaluation", "sharing", "ui"]  # from the ground up
 DOORS = {
     "gradio": {"ui/*", "app.py"},
-    "torch": {"prompting/model.py", "tuning/train.py", "tuning/pretrain.py", "tuning/muon.py", "tuning/batches.py"},
-    "transformers": {"prompting/model.py", "tuning/train.py", "tuning/pretrain.py"},
-    "peft": {"prompting/model.py", "tuning/train.py"},
+    "torch": {
+        "prompting/model.py",
+        "tuning/train.py",
+        "tuning/trainer.py",
+        "tuning/objective.py",
+        "tuning/pretrain.py",
+        "tuning/muon.py",
+        "tuning/batches.py",
+    },
+    "transformers": {
+        "prompting/model.py",
+        "tuning/train.py",
+        "tuning/trainer.py",
+        "tuning/objective.py",
+        "tuning/pretrain.py",
+    },
+    "peft": {"prompting/model.py", "tuning/train.py", "tuning/trainer.py"},
     "evaluate": {"evaluation/rouge.py"},
     "plotly": {"evaluation/charts.py", "ui/routes.py"},
 }

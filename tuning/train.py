@@ -21,7 +21,6 @@ from peft import LoraConfig, TaskType, get_peft_model
 from transformers import (
     DataCollatorForSeq2Seq,
     PrinterCallback,
-    Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     TrainerCallback,
     TrainerControl,
@@ -35,6 +34,7 @@ from prompting.model import encode, open_tokenizer, open_weights
 from prompting.source import Source, find
 from tuning.plan import LORA, Plan
 from tuning.runs import CANCELLED, CANCELLED_WORDS, FAILED, FINISHED, RUNNING, TRAIN, Run
+from tuning.trainer import Tuner
 
 VALIDATED = 64  # chats that the validation loss is taken over: enough for a curve, quick enough for every checkpoint
 HEARTBEAT = 1.0  # seconds between two states on disk
@@ -81,7 +81,7 @@ def train(run: Run, reporter: Reporter) -> None:
     pairs = encode_pairs(dataset.splits["train"], plan, tokenizer)
     held_out = encode_pairs(dataset.splits["validation"][:VALIDATED], plan, tokenizer, references=1)
     reporter.keeper = Keeper(run, source, model)
-    trainer = Seq2SeqTrainer(
+    trainer = Tuner(
         model=model,
         args=arguments(plan, run, bool(held_out)),
         train_dataset=pairs,
