@@ -16,11 +16,15 @@ ROOT = Path(__file__).resolve().parent
 
 
 def settings_from_environment() -> Settings:
-    """`TUNEPROOF_HOME` says where runs and published pages are kept: else /data where a Space mounts it, else here."""
+    """`TUNEPROOF_HOME` says where runs and published pages are kept: else /data where a Space mounts it, else here.
+
+    `TUNEPROOF_KEY` signs numbers links: give it where the home folder does not last, so that they stay "issued here".
+    """
     mounted = Path("/data")
     usual = mounted / "tuneproof" if os.access(mounted, os.W_OK) else ROOT / ".tuneproof"
     home = Path(os.environ.get("TUNEPROOF_HOME") or usual)
-    return Settings(home, ROOT / "assets", local_models="SPACE_ID" not in os.environ)
+    key = os.environ.get("TUNEPROOF_KEY", "")
+    return Settings(home, ROOT / "assets", local_models="SPACE_ID" not in os.environ, key=key)
 
 
 settings = settings_from_environment()

@@ -8,8 +8,12 @@ from urllib.parse import urlencode
 
 from dialogues.dialogue import Problem
 from evaluation.comparison import Comparison
+from evaluation.findings import ci, number
+from evaluation.significance import Interval
+from sharing.link import ReadLink
 from sharing.sheet import (
     FILTERS,
+    KPIS,
     PER_PAGE,
     SORTS,
     charts_html,
@@ -21,6 +25,13 @@ from sharing.sheet import (
     tag,
     verdict_html,
 )
+from sharing.snapshot import Published
+
+SHOWS = {
+    "numbers": "numbers only",
+    "summaries": "numbers and summaries, no chats",
+    "chats": "numbers, summaries and chats",
+}
 
 # The charts draw with inline styles; nothing else runs or loads from anywhere else.
 HEADERS = {
@@ -67,23 +78,86 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 else -1
 
 
-def page_html(comparison: Comparison, query: dict[str, str]) -> str:
-    """The whole document for a published comparison, for the view that `query` asks for."""
+def published_page(published: Published, snapshot_id: str, query: dict[str, str], origin: str = "") -> str:
+    """The document behind `/c/<id>`; `origin` is the app's own address, which only the preview picture needs."""
+    image = f"{origin}/c/{snapshot_id}/card.png" if origin else ""
+    step = View.asked(published.comparison, query).step
+    said = about_html(published) + files_html(published, snapshot_id, step)
+    return page_html(published.comparison, query, said, image)
+
+
+def numbers_page(link: ReadLink, query: dict[str, str]) -> str:
+    """The document behind a numbers link, which says first whether this app vouches for it."""
+    signed = "Issued here: these figures carry this app’s signature and stand as they were issued."
+    unsigned = (
+        "Unsigned: nobody here vouches for these figures. The link was made by another app, was altered, or was not "
+        "copied whole."
+    )
+    notice = tag("p", signed if link.issued_here else unsigned, class_="notice" if link.issued_here else "notice warn")
+    return page_html(link.comparison, query, notice)
+
+
+def about_html(published: Published) -> str:
+    """What a reader may know of the page: when it was frozen, how long it stands, what it shows, what was replaced."""
+    until = f"open until {published.expires[:10]}" if published.expires else "open until it is revoked"
+    counts = published.replaced or {}
+    named = ", ".join(f"{count} × {kind}" for kind, count in sorted(counts.items()))
+    replaced = f"personal data replaced: {named}" if named else ""
+    said = (f"Published {published.published[:10]}", until, SHOWS.get(published.reveal, published.reveal), replaced)
+    return tag("p", escape(" · ".join(part for part in said if part)), class_="quiet")
+
+
+def files_html(published: Published, snapshot_id: str, step: int) -> str:
+    """The files to keep, as links beside the page's own address."""
+    files = {
+        f"report.html?step={step}": "One HTML file, opens offline",
+        "scores.csv": "Scores by chat (CSV)" if published.comparison.rows else "",
+        "comparison.json": "JSON",
+        f"model-card.md?step={step}": "Model card (Markdown)",
+    }
+    links = [tag("a", words, href=f"{snapshot_id}/{name}", download="") for name, words in files.items() if words]
+    return tag("nav", "".join(links), class_="files", aria_label="Download")
+
+
+def figures_html(comparison: Comparison) -> str:
+    """Every checkpoint's main scores with their intervals, as a folded table: what the curves say, for reading."""
+    first = comparison.checkpoints[0].means
+    kpis = [(name, words) for name, words, _ in KPIS if name in first]
+    head = "".join(tag("th", escape(words), class_="n") for _, words in kpis)
+    lines = "".join(
+        tag("tr", tag("th", escape(at.label), scope="row") + "".join(_figure(at.means.get(name)) for name, _ in kpis))
+        for at in comparison.checkpoints
+    )
+    table = f"<table><thead><tr><th>Checkpoint</th>{head}</tr></thead><tbody>{lines}</tbody></table>"
+    return tag("details", tag("summary", "All figures") + tag("div", table, class_="examples"), class_="example")
+
+
+def _figure(interval: Interval | None) -> str:
+    if interval is None or interval.mean is None:
+        return tag("td", "unknown", class_="n")
+    spread = "" if interval.low is None else tag("span", escape(f" {ci(interval)}"), class_="quiet")
+    return tag("td", number(interval.mean) + spread, class_="n")
+
+
+def page_html(comparison: Comparison, query: dict[str, str], said: str = "", image: str = "") -> str:
+    """The whole document for the view that `query` asks for; `said` (HTML) stands under the verdict."""
     view = View.asked(comparison, query)
     numbers = choose_rows(comparison, view.step, view.kept, view.order)
     parts = [
         _mast(comparison),
         verdict_html(comparison),
+        said,
         _controls(comparison, view),
         kpis_html(comparison, view.step),
         charts_html(comparison, view.step),
+        figures_html(comparison),
     ]
     if comparison.rows:
         table = table_html(comparison, view.step, _around(numbers, view.row), view.row, view.address)
         sheet = tag("section", sheet_html(comparison.rows[view.row], view.step), id="sheet")
         parts.append(tag("div", tag("div", table) + sheet, class_="below"))
     parts.append(signature_html(comparison))
-    return document(comparison.title, "".join(parts), comparison.verdict)
+    return document(comparison.title, "".join(parts), comparison.verdict, image)
 
 
 def refusal_page(problem: Problem) -> str:
@@ -91,14 +165,19 @@ def refusal_page(problem: Problem) -> str:
     return document("No comparison here", tag("p", escape(str(problem)), class_="notice"), "")
 
 
-def document(title: str, body: str, description: str) -> str:
-    """An HTML document in the proof sheet's look; its style and script come from our own addresses."""
+def document(title: str, body: str, description: str, image: str = "") -> str:
+    """An HTML document in the proof sheet's look, for an address one level below the app's own, wherever that lies.
+
+    Its style and script come from beside it, so that a proxy may put the app under any prefix.
+    """
+    picture = f'<meta property="og:image" content="{escape(image)}">' if image else ""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>{escape(title)} · TuneProof</title>
 <meta name="description" content="{escape(description)}"><meta property="og:title" content="{escape(title)}">
-<meta property="og:description" content="{escape(description)}"><link rel="stylesheet" href="/proof/proofsheet.css">
-<link rel="stylesheet" href="/proof/page.css"><script src="/proof/plotly.min.js" defer></script><script src="/proof/page.js" defer></script>
+<meta property="og:description" content="{escape(description)}">{picture}
+<link rel="stylesheet" href="../proof/proofsheet.css"><link rel="stylesheet" href="../proof/page.css">
+<script src="../proof/plotly.min.js" defer></script><script src="../proof/page.js" defer></script>
 </head><body class="page" data-auto><main class="proof">{body}</main></body></html>"""
 
 

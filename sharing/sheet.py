@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -9,6 +10,7 @@ from dialogues.dialogue import Turn
 from evaluation.comparison import Comparison, Row
 from evaluation.findings import CheckpointScores, ci, number, signed
 from evaluation.report import ExampleResult, Verdict
+from sharing.drawing import svg
 
 FILTERS = ("all", "improved", "regressed", "invention removed", "invention introduced", "different")
 SORTS = {"order": "file order", "gain": "largest gain", "loss": "largest loss", "flags": "most unsupported facts"}
@@ -68,20 +70,26 @@ def _kpi(checkpoint: CheckpointScores, score: str, name: str, better: int) -> st
 
 
 def charts_html(comparison: Comparison, step: int) -> str:
-    """Both curves over checkpoints; drawn in the browser from the figure that stands in the element."""
+    """Both curves over checkpoints: drawn here, and again in the browser from the figure that stands in the element."""
+    return tag("div", "".join(chart_html(*chart, still=True) for chart in charts(comparison, step)), class_="charts")
+
+
+def charts(comparison: Comparison, step: int) -> list[tuple[str, str, str]]:
+    """Each chart of a comparison: its figure (plotly JSON), its title, its units."""
     from evaluation.charts import invention_figure, overlap_figure
 
-    overlap = chart_html(overlap_figure(comparison, step).to_json(), "ROUGE by checkpoint", "F1 × 100, 95 % bands")
-    invention = chart_html(
-        invention_figure(comparison, step).to_json(), "Unsupported facts by checkpoint", "per summary, 95 % band"
-    )
-    return tag("div", overlap + invention, class_="charts")
+    overlap, invention = (draw(comparison, step).to_json() for draw in (overlap_figure, invention_figure))
+    return [
+        (overlap, "ROUGE by checkpoint", "F1 × 100, 95 % bands"),
+        (invention, "Unsupported facts by checkpoint", "per summary, 95 % band"),
+    ]
 
 
-def chart_html(figure: str, title: str, units: str) -> str:
-    """One figure (plotly JSON) under its title and units."""
+def chart_html(figure: str, title: str, units: str, still: bool = False, alive: bool = True) -> str:
+    """One figure (plotly JSON) under its title and units; `still` draws it here, `alive` lets the browser draw it."""
     caption = tag("figcaption", f"{escape(title)} {tag('span', escape(units))}")
-    return tag("figure", caption + tag("div", "", class_="chart", data_figure=figure, role="img", aria_label=title))
+    drawing, data = svg(json.loads(figure)) if still else "", figure if alive else None
+    return tag("figure", caption + tag("div", drawing, class_="chart", data_figure=data, role="img", aria_label=title))
 
 
 def choose_rows(comparison: Comparison, step: int, kept: str = "all", order: str = "order") -> list[int]:

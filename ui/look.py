@@ -96,7 +96,7 @@ def head(assets: Path) -> str:
     style = (assets / "proofsheet.css").read_text(encoding="utf-8")
     return (
         f"<style>{style}{HOST}</style>"
-        '<script src="/proof/plotly.min.js" defer></script><script src="/proof/page.js" defer></script>'
+        '<script src="proof/plotly.min.js" defer></script><script src="proof/page.js" defer></script>'
     )
 
 

@@ -10,16 +10,18 @@ from pathlib import Path
 from dialogues.dialogue import Dataset, Example, Problem
 from evaluation.comparison import Comparison
 from prompting.source import BUNDLED, ModelRefused
+from sharing.link import signing_key
 from sharing.snapshot import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`home` holds runs and published pages; `assets` what we ship; `local_models` lets visitors name a folder."""
+    """`home` holds runs and published pages; `assets` what we ship; `local_models` lets visitors name a folder; `key` signs numbers links."""
 
     home: Path
     assets: Path
     local_models: bool = True
+    key: str = ""
 
     @property
     def runs(self) -> Path:
@@ -28,6 +30,11 @@ class Settings:
     @property
     def snapshots(self) -> Snapshots:
         return Snapshots(self.home / "published")
+
+    @property
+    def signing_key(self) -> str:
+        """The key given, else the app's own, which is made once and kept in its home."""
+        return self.key or signing_key(self.home)
 
     @property
     def base_model(self) -> Path:
