@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is: spinning
 
 from pathlib import Path
 
+from tuning.jobs import watch
 from ui.house import build, launch_settings
 from ui.settings import Settings
 
@@ -33,4 +34,5 @@ demo = build(settings)
 if __name__ == "__main__":
     host = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     port = int(os.environ.get("GRADIO_SERVER_PORT") or 7860)
+    watch(settings.runs)
     demo.launch(server_name=host, server_port=port, **launch_settings(settings))

@@ -9,6 +9,7 @@ import pytest
 from dialogues.dialogue import Dialogue, Problem, Refused, Turn
 from prompting.catalog import DEFAULT
 from prompting.model import Decoding
+from tuning import line
 from tuning.runs import RunRefused, create
 from ui import prompt_tab, tune_tab
 from ui.house import build
@@ -81,7 +82,7 @@ def test_nobody_starts_a_run_in_nobody_s_name(settings, chats):
 
 def test_a_stray_folder_among_the_runs_keeps_nobody_from_starting(settings):
     (settings.runs / "backup").mkdir(parents=True)
-    assert tune_tab._busy(settings) is None
+    assert line.training(settings.runs) is None and line.order(settings.runs) == []
 
 
 def test_a_missing_model_gets_a_sentence(settings, chats):

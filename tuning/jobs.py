@@ -12,13 +12,67 @@ from pathlib import Path
 import psutil
 
 from dialogues.dialogue import Problem
-from tuning.runs import CANCELLED, CANCELLED_WORDS, MEASURE, RUNNING, TRAIN, WAITING, Run, RunRefused, delete
+from tuning import line
+from tuning.runs import CANCELLED, CANCELLED_WORDS, FINISHED, MEASURE, RUNNING, TRAIN, WAITING, Run, RunRefused, delete
 
 ROOT = Path(__file__).resolve().parents[1]
 # torch's threads wait for each other asleep instead of spinning: on a machine that has other work as well, such as
 # measuring while training, a step is several times quicker so.
 PATIENT = ("env", "OMP_WAIT_POLICY=PASSIVE")
 GRACE = 30.0  # seconds between asking a process to stop and killing it
+LOOK = 2.0  # seconds between two looks at the line
+
+
+def enqueue(run: Run, seconds: float | None = None) -> None:
+    """Stand in the line, and begin at once where nobody is ahead. `seconds` is what the run is expected to take.
+
+    Raises RunRefused unless the run is new.
+    """
+    with line.locked(run.folder.parent):
+        if run.progress().state != WAITING or run.ticket() or run.alive(TRAIN):
+            raise _refusal("This run has been started already.", "Make a new one from the same plan.")
+        line.join(run, seconds)
+    advance(run.folder.parent)
+
+
+def resume(run: Run) -> None:
+    """Stand in the line again, to go on from the last whole checkpoint. Raises RunRefused with the reason why not."""
+    with line.locked(run.folder.parent):
+        if why := no_resume(run):
+            raise _refusal(why, "Start a new run from a plan that differs.")
+        line.join(run, None)
+    advance(run.folder.parent)
+
+
+def no_resume(run: Run) -> str:
+    """Why a run cannot be resumed, in a sentence; "" where it can."""
+    progress = run.progress()
+    if progress.state == FINISHED:
+        return "The run is finished: there is nothing left to do."
+    if not progress.over or run.alive(TRAIN):
+        return "The run is still going on."
+    return progress.no_resume
+
+
+def advance(root: Path) -> None:
+    """Start the next run in the line, and its measuring, if this machine is free. Whoever comes by may call it."""
+    with line.locked(root):
+        if line.training(root) or not (waiting := line.order(root)):
+            return
+        line.note_turn(waiting[0])
+        start(waiting[0])
+        start_measuring(waiting[0])
+
+
+def watch(root: Path) -> None:
+    """Keep the line moving from a thread of this process: what was waiting when the app ended goes on with it."""
+
+    def look() -> None:
+        while True:
+            advance(root)
+            time.sleep(LOOK)
+
+    threading.Thread(target=look, daemon=True).start()
 
 
 def start(run: Run) -> None:
@@ -40,10 +94,11 @@ def cancel(run: Run, grace: float = GRACE) -> None:
 
     A run that has not begun is cancelled on the spot; one that is over is left as it is.
     """
-    process = run.process(TRAIN)
-    if process is None:
-        if run.progress().state == WAITING:
+    with line.locked(run.folder.parent):  # so that its turn does not come at this moment
+        process = run.process(TRAIN)
+        if process is None and run.progress().state == WAITING:
             run.write_state(replace(run.state(), state=CANCELLED, message="Cancelled before it began."))
+    if process is None:
         return
     process.terminate()
     threading.Thread(target=_kill_after, args=(run, process, grace), daemon=True).start()

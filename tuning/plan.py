@@ -15,6 +15,7 @@ from prompting.source import BASE_MODELS, BUNDLED, ModelRefused, NotFetched, fin
 from prompting.template import Template, TemplateRefused
 
 FULL, LORA = "full", "lora"
+RANK = 16  # of a LoRA's matrices
 WINDOW = 512  # tokens
 BATCH_SIZE = 8  # pairs a step
 FEWEST_CHATS = 20  # to train on

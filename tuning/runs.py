@@ -9,8 +9,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,72 +18,37 @@ import psutil
 
 from dialogues.dialogue import Dataset, Problem, Refused
 from tuning.plan import Plan
+from tuning.record import (
+    CANCELLED,
+    CANCELLED_WORDS,
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    RUNNING,
+    WAITING,
+    Checkpoint,
+    Progress,
+    Record,
+    State,
+    lines,
+    read,
+    replace_text,
+    write,
+)  # fmt: skip
 
-WAITING, RUNNING, FINISHED = "waiting", "running", "finished"
-CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
-CANCELLED_WORDS = "Cancelled. The checkpoints made so far can still be used."
+__all__ = [
+    "CANCELLED", "CANCELLED_WORDS", "FAILED", "FINISHED", "INTERRUPTED", "MEASURE", "RUNNING", "TRAIN", "WAITING", "Checkpoint",
+    "Progress", "Record", "Run", "RunRefused", "State", "all_runs", "create", "delete", "list_runs", "open_run", "owner_digest",
+]  # fmt: skip
+
 TRAIN, MEASURE = "train", "measure"  # the two processes that may work on a run
 _ID = re.compile(r"[0-9a-f]{32}")
+# What transformers needs to go on, by its own names; the first is written last.
+_RESUME = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 
 
 class RunRefused(Refused):
     """There is no such run, or it cannot be had or deleted now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a run is called, when it was made (seconds since 1970), and whose it is (a digest, never the secret)."""
-
-    name: str
-    created: float
-    owner_digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The weights of a run (by its id) after `step` steps; step 0 is the untouched base model."""
-
-    run: str
-    step: int
-
-    @property
-    def label(self) -> str:
-        """`zero-shot` for step 0, else `checkpoint 200`."""
-        return f"checkpoint {self.step}" if self.step else "zero-shot"
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the child says of itself; it replaces this file with each heartbeat. Times are seconds since 1970."""
-
-    state: str = WAITING
-    step: int = 0
-    message: str = ""
-    eta_seconds: float | None = None
-    tokens_per_second: float | None = None
-    started: float | None = None
-    updated: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run has come, as the screen shows it. Curves are (step, mean loss per token) in order of steps."""
-
-    state: str
-    step: int
-    steps: int
-    loss_curve: tuple[tuple[int, float], ...]
-    validation_curve: tuple[tuple[int, float], ...]
-    eta_seconds: float | None
-    tokens_per_second: float | None
-    message: str
-    started: float | None
-    updated: float | None
-
-    @property
-    def over(self) -> bool:
-        """Nothing more will come."""
-        return self.state not in (WAITING, RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +64,11 @@ class Run:
 
     @property
     def record(self) -> Record:
-        return Record(**_read(self.folder / "record.json"))
+        return Record(**read(self.folder / "record.json"))
 
     @property
     def plan(self) -> Plan:
-        return Plan.from_json(_read(self.folder / "plan.json"))
+        return Plan.from_json(read(self.folder / "plan.json"))
 
     @property
     def dataset(self) -> Dataset:
@@ -130,8 +94,33 @@ class Run:
         return self.folder / "checkpoints" / f"checkpoint-{step}"
 
     def seal(self, step: int) -> None:
-        """Say that a checkpoint's folder is whole."""
-        _write(self.checkpoint_folder(step) / "whole.json", {"step": step, "sealed": time.time()})
+        """Say that a checkpoint's folder is whole; only the newest keeps what training needs to go on from it."""
+        write(self.checkpoint_folder(step) / "whole.json", {"step": step, "sealed": time.time()})
+        self.forget_resume(before=step)
+
+    def forget_resume(self, before: int | None) -> None:
+        """Drop what training would need to go on from the checkpoints before this step; from all where it is None."""
+        for point in self.checkpoints():
+            if before is None or point.step < before:
+                for name in _RESUME:
+                    (self.checkpoint_folder(point.step) / name).unlink(missing_ok=True)
+
+    def resume_step(self) -> int:
+        """The last whole checkpoint that training can go on from; 0 is the beginning."""
+        kept = (p.step for p in self.checkpoints() if (self.checkpoint_folder(p.step) / _RESUME[0]).is_file())
+        return max(kept, default=0)
+
+    def rewind(self, step: int) -> None:
+        """Take back what came after checkpoint `step`: points of the curves, and checkpoints that are not whole."""
+        kept = [point for point in lines(self.folder / "curve.jsonl") if point["step"] <= step and step]
+        replace_text(self.folder / "curve.jsonl", "".join(json.dumps(point) + "\n" for point in kept))
+        for folder in (self.folder / "checkpoints").glob("checkpoint-*"):
+            if not (folder / "whole.json").is_file():
+                shutil.rmtree(folder)
+
+    def validated(self, step: int) -> bool:
+        """Whether the validation curve has its point at `step`."""
+        return any(p["kind"] == "validation" and p["step"] == step for p in lines(self.folder / "curve.jsonl"))
 
     def checkpoints(self) -> list[Checkpoint]:
         """The whole ones in order of steps, the untouched base model first."""
@@ -144,14 +133,30 @@ class Run:
             raise _refusal(f"There is no checkpoint {step}.", "Choose one of the checkpoints listed.")
         return str(self.checkpoint_folder(step)) if step else self.plan.base_model
 
+    # The line: a run that waits holds a ticket until it is started.
+
+    def queue_up(self, ticket: int, seconds: float | None) -> None:
+        """Wait, again or for the first time, with this place in the line; `seconds` it will take, None if unknown."""
+        write(self.folder / "ticket.json", {"ticket": ticket, "seconds": seconds})
+        self.write_state(State(step=self.resume_step(), message="Waits for its turn."))
+        self._process_file(TRAIN).unlink(missing_ok=True)
+
+    def ticket(self) -> tuple[int, float | None] | None:
+        """(place drawn, seconds it will take) of a run that waits; None for every other."""
+        path = self.folder / "ticket.json"
+        if not path.is_file() or self._process_file(TRAIN).exists() or self.state().state != WAITING:
+            return None
+        drawn = read(path)
+        return drawn["ticket"], drawn["seconds"]
+
     # Progress: written by the child, read by everyone.
 
     def write_state(self, state: State) -> None:
-        _write(self.folder / "state.json", asdict(state))
+        write(self.folder / "state.json", asdict(state))
 
     def state(self) -> State:
         """What was last written; `progress` tells whether it is still true."""
-        return State(**_read(self.folder / "state.json"))
+        return State(**read(self.folder / "state.json"))
 
     def append_point(self, kind: str, step: int, value: float) -> None:
         """Add a point to the curve `loss` or `validation`."""
@@ -164,9 +169,9 @@ class Run:
         if self._left_alone(state):
             state = self.state()  # it may have ended, in good order, between the two looks
         if self._left_alone(state):
-            message = "The training process ended without a word: it was killed, or the machine was restarted."
+            message = "The training process was killed or the machine restarted; most often memory ran out."
             state = State(**{**asdict(state), "state": INTERRUPTED, "message": message, "eta_seconds": None})
-        points = list(_lines(self.folder / "curve.jsonl"))
+        points = list(lines(self.folder / "curve.jsonl"))
         loss, validation = (
             tuple((int(p["step"]), float(p["value"])) for p in points if p["kind"] == kind)
             for kind in ("loss", "validation")
@@ -188,12 +193,12 @@ class Run:
             started: float | None = psutil.Process(pid).create_time()
         except psutil.Error:
             started = None
-        _write(self._process_file(job), {"pid": pid, "started": started})
+        write(self._process_file(job), {"pid": pid, "started": started})
 
     def process(self, job: str) -> psutil.Process | None:
         """The live process of this job, or None."""
         try:
-            noted = _read(self._process_file(job))
+            noted = read(self._process_file(job))
             process = psutil.Process(noted["pid"])
             same = noted["started"] is not None and abs(process.create_time() - noted["started"]) < 2
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
@@ -207,11 +212,11 @@ class Run:
 
     def save_report(self, report: Mapping[str, Any]) -> None:
         """Keep a report's JSON under its `step`."""
-        _write(self.folder / "reports" / f"{int(report['step'])}.json", report)
+        write(self.folder / "reports" / f"{int(report['step'])}.json", report)
 
     def report(self, step: int) -> dict[str, Any] | None:
         path = self.folder / "reports" / f"{step}.json"
-        return _read(path) if path.is_file() else None
+        return read(path) if path.is_file() else None
 
     def measured(self) -> list[int]:
         """The steps that have a report, in order; no report is read for it."""
@@ -219,18 +224,18 @@ class Run:
 
     def reports(self) -> list[dict[str, Any]]:
         """All reports in order of steps."""
-        return [_read(self.folder / "reports" / f"{step}.json") for step in self.measured()]
+        return [read(self.folder / "reports" / f"{step}.json") for step in self.measured()]
 
     def note_measuring(self, step: int, done: int, total: int) -> None:
         """Say how far the measuring of a checkpoint is: `done` of `total` chats."""
-        _write(self.folder / "measuring.json", {"step": step, "done": done, "total": total})
+        write(self.folder / "measuring.json", {"step": step, "done": done, "total": total})
 
     def measuring(self) -> tuple[int, int, int] | None:
         """(step, chats done, chats in all) while something is being measured, else None."""
         path = self.folder / "measuring.json"
         if not path.is_file() or not self.alive(MEASURE):
             return None
-        noted = _read(path)
+        noted = read(path)
         return noted["step"], noted["done"], noted["total"]
 
 
@@ -246,8 +251,8 @@ def create(root: Path, plan: Plan, dataset: Dataset, name: str, owner: str) -> R
     run_id = secrets.token_hex(16)
     draft = Run(root / f".draft-{run_id}")
     dataset.save(draft.folder / "dataset")
-    _write(draft.folder / "plan.json", plan.to_json())
-    _write(draft.folder / "record.json", asdict(Record(name, time.time(), owner_digest(owner))))
+    write(draft.folder / "plan.json", plan.to_json())
+    write(draft.folder / "record.json", asdict(Record(name, time.time(), owner_digest(owner))))
     draft.write_state(State())
     return Run(draft.folder.replace(root / run_id))
 
@@ -256,9 +261,13 @@ def list_runs(root: Path, owner: str) -> list[Run]:
     """This owner's runs, the newest first; nobody's key names nobody's runs."""
     if not owner:
         return []
-    found = [Run(path) for path in (root.iterdir() if root.is_dir() else ()) if _ID.fullmatch(path.name)]
-    mine = [(run.record.created, run) for run in found if run.record.owner_digest == owner_digest(owner)]
+    mine = [(run.record.created, run) for run in all_runs(root) if run.record.owner_digest == owner_digest(owner)]
     return [run for _, run in sorted(mine, key=lambda pair: pair[0], reverse=True)]
+
+
+def all_runs(root: Path) -> list[Run]:
+    """Everybody's runs, in no order; for the machine, never for a screen."""
+    return [Run(path) for path in (root.iterdir() if root.is_dir() else ()) if _ID.fullmatch(path.name)]
 
 
 def open_run(root: Path, run_id: str) -> Run:
@@ -280,24 +289,3 @@ def delete(run: Run) -> None:
 
 def _refusal(reason: str, remedy: str) -> RunRefused:
     return RunRefused(Problem(reason, remedy, field="run"))
-
-
-def _write(path: Path, record: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    draft.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-    draft.replace(path)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a JSONL file; one that is being written just now is left for the next look."""
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-            with suppress(json.JSONDecodeError):
-                if line.endswith("\n"):
-                    yield json.loads(line)

@@ -23,7 +23,7 @@ from sharing.sheet import tag
 from tuning import jobs
 from tuning.forecast import forecast
 from tuning.plan import FULL, LORA, SIZES, Plan, PlanRefused, propose
-from tuning.runs import TRAIN, Run, create, list_runs
+from tuning.runs import create, list_runs
 from ui.look import QUIET, proof, sheet_box
 from ui.prompt_tab import BASE_CHOICES
 from ui.refusals import as_messages, problems_html
@@ -104,12 +104,9 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks) -> gr.Tex
     ) -> tuple[str, str]:
         with as_messages("Not started"):
             plan = _plan(settings, found, model, how, dial, prompt)
-            if busy := _busy(settings):
-                raise PlanRefused(busy)
             dataset = found.dataset if found else settings.sample_set()
             run = create(settings.runs, plan, dataset, (title or "").strip()[:LONGEST_NAME] or dataset.name, key)
-            jobs.start(run)
-            jobs.start_measuring(run)
+            jobs.enqueue(run, forecast(plan, dataset, base_models=settings.base_model).seconds)
         return run.id, ""
 
     changed = [demo.load, source.change, file.change, test_file.change, dialogue_column.submit, summary_column.submit]
@@ -195,15 +192,6 @@ def _plan_html(settings: Settings, chats: Chats | None, *chosen: str) -> str:
         return problems_html(refusal.problems)
     sentences = forecast(plan, chats.dataset, base_models=settings.base_model).consequences
     return tag("ul", "".join(tag("li", escape(sentence)) for sentence in sentences), class_="plain")
-
-
-def _busy(settings: Settings) -> Problem | None:
-    """Why no run can start now: this machine trains one at a time."""
-    if not any(Run(path).alive(TRAIN) for path in settings.runs.glob("[0-9a-f]*")):
-        return None
-    return Problem(
-        "Another run is training on this machine.", "Start yours when it has ended, or cancel it if it is yours."
-    )
 
 
 def own_runs(settings: Settings, owner: str) -> list[tuple[str, str]]:
