@@ -16,6 +16,7 @@ DOORS = {
         "tuning/train.py",
         "tuning/trainer.py",
         "tuning/reporter.py",
+        "tuning/rehearsal.py",
         "tuning/objective.py",
         "tuning/pretrain.py",
         "tuning/muon.py",
@@ -29,7 +30,7 @@ DOORS = {
         "tuning/objective.py",
         "tuning/pretrain.py",
     },
-    "peft": {"prompting/model.py", "tuning/train.py", "tuning/trainer.py"},
+    "peft": {"prompting/model.py", "tuning/train.py", "tuning/trainer.py", "tuning/rehearsal.py"},
     "evaluate": {"evaluation/rouge.py"},
     "plotly": {"evaluation/charts.py", "ui/routes.py"},
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dialogues.dialogue import Dataset
-from tuning.plan import SIZES, Plan, PlanRefused, check, propose
+from tuning.plan import SIZES, Plan, PlanRefused, check, disk_bytes, propose
 
 
 @pytest.fixture
@@ -76,3 +76,26 @@ def test_training_chats_without_a_summary_are_refused(plan: Plan, chats: Dataset
 def test_nothing_may_be_zero(plan: Plan, chats: Dataset, field: str) -> None:
     with pytest.raises(PlanRefused, match="above zero"):
         check(Plan.from_json({**plan.to_json(), field: 0}), chats)
+
+
+def test_what_one_chooses_oneself_is_taken_and_the_rest_follows(chats: Dataset, tiny_model: Path) -> None:
+    plan = propose(chats, str(tiny_model), "full", "quick", batch_size=4, learning_rate=None, window=256)
+    assert (plan.batch_size, plan.steps, plan.learning_rate, plan.window) == (4, 42, 1e-3, 256)
+    with pytest.raises(PlanRefused, match="above zero"):
+        propose(chats, str(tiny_model), "full", "quick", batch_size=0)
+
+
+def test_a_disk_too_small_for_the_checkpoints_is_refused_before_anything_is_written(
+    chats: Dataset, tiny_model: Path
+) -> None:
+    full, lora = (propose(chats, "google/flan-t5-base", method, "quick") for method in ("full", "lora"))
+    assert disk_bytes(full, 247_577_856) == pytest.approx(5 * 0.99e9, rel=0.01)
+    check(lora, chats, free_bytes=10**9)
+    with pytest.raises(PlanRefused, match=r"5.0 GB and the disk has 1.0 GB left.*LoRA"):
+        check(full, chats, free_bytes=10**9)
+
+
+def test_a_window_that_cuts_too_many_summaries_is_refused(plan: Plan, chats: Dataset) -> None:
+    check(replace(plan, window=400), chats)
+    with pytest.raises(PlanRefused, match=r"of 56 summaries are longer than the window of 10 tokens"):
+        check(replace(plan, window=10), chats)

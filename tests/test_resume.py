@@ -211,3 +211,36 @@ def test_a_loss_that_is_no_number_stops_the_run_at_once_and_for_good(
     assert progress.state == FAILED and words in progress.message and progress.step <= 3
     with pytest.raises(RunRefused, match="same way again"):
         jobs.resume(run)
+
+
+def test_a_run_that_changed_nothing_says_so(make_run: Callable[..., Run], processes: Any) -> None:
+    run = make_run(learning_rate=1e-12)
+    child(processes, finish, run)
+    assert run.progress().state == FINISHED
+    assert "word for word what the untouched model writes" in run.progress().message
+
+
+def test_what_cannot_be_saved_and_read_back_ends_the_run_before_its_first_step(
+    make_run: Callable[..., Run], processes: Any
+) -> None:
+    run = make_run()
+    child(processes, spoil, run)
+    progress = run.progress()
+    assert progress.state == FAILED and "came back changed" in progress.message
+    assert progress.step == 0 and progress.loss_curve == () and run.checkpoints()[1:] == []
+
+
+def spoil(folder: str) -> None:
+    """A disk that gives back other bytes than it took."""
+    from tuning import train, trainer
+
+    inner = trainer.Keeper.write
+
+    def write(self: Any, folder: Path) -> None:
+        inner(self, folder)
+        with (folder / "model.safetensors").open("r+b") as file:
+            file.seek(-4, os.SEEK_END)
+            file.write(b"\x01\x02\x03\x04")
+
+    trainer.Keeper.write = write  # type: ignore[method-assign]
+    train.main(folder)

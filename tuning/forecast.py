@@ -14,7 +14,7 @@ import psutil
 from dialogues.dialogue import Dataset
 from prompting.model import count_tokens
 from prompting.source import BASE_MODELS, ModelRefused, find
-from tuning.plan import FULL, LORA, Plan, known_parameters, pairs_in
+from tuning.plan import FULL, LORA, RANK, Plan, disk_bytes, known_parameters, pairs_in
 
 FITS, TIGHT, TOO_LARGE = "fits", "tight", "will not fit"
 # Arithmetic (6 x parameters x tokens) a second and core, measured on the bundled model's shape; twelve cores at most
@@ -137,7 +137,7 @@ def _seconds(plan: Plan, count: int | None, tokens: float) -> float | None:
 
 _METHOD_WORDS = {
     FULL: "Full tuning changes all of the model: it learns most, and each checkpoint is as large as the model.",
-    LORA: "LoRA leaves the model as it is and learns a small addition to it: less memory and small checkpoints.",
+    LORA: f"LoRA leaves the model as it is and learns a small addition of rank {RANK}: less memory and small checkpoints.",
 }
 _PRECISION_WORDS = {
     "fp32": "Numbers are kept and multiplied in fp32, the safe choice.",
@@ -153,7 +153,9 @@ def _sentences(known: Forecast) -> Iterator[str]:
         f"training chats {known.epochs:.{0 if known.epochs >= 10 else 1}f} times."
     )
     yield f"Weights are kept after {_listed(plan.checkpoints)}; each is compared with the untouched model."
-    yield _METHOD_WORDS[plan.method]
+    if known.parameters:
+        yield f"They take about {_size_words(disk_bytes(plan, known.parameters))} of disk."
+    yield f"{_METHOD_WORDS[plan.method]} The learning rate is {plan.learning_rate:g}."
     yield _memory_words(known)
     yield _time_words(known)
     yield _cut_words(known.cut, plan.window)
@@ -170,6 +172,10 @@ def _time_words(known: Forecast) -> str:
     if known.seconds is None:
         return "How long it takes is unknown until the model is on this machine."
     return f"It takes {known.time} on this machine; you may close the page meanwhile."
+
+
+def _size_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size > 1e9 else f"{max(1, round(size / 1e6))} MB"
 
 
 def _cut_words(cut: float | None, window: int) -> str:

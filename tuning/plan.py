@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from dialogues.dialogue import Dataset, Problem, Refused
 from prompting.catalog import DEFAULT, TEMPLATES
+from prompting.model import count_tokens
 from prompting.source import BASE_MODELS, BUNDLED, ModelRefused, NotFetched, find, parameters
 from prompting.template import Template, TemplateRefused
 
@@ -19,6 +20,8 @@ RANK = 16  # of a LoRA's matrices
 WINDOW = 512  # tokens
 BATCH_SIZE = 8  # pairs a step
 FEWEST_CHATS = 20  # to train on
+ADAPTER = 0.05  # of the model's numbers, at most, is a LoRA of that rank
+MOST_CUT = 0.05  # of the summaries may be longer than the window
 SMALL = 50_000_000  # parameters; models below it learn with larger steps
 
 
@@ -79,26 +82,33 @@ def propose(
     size: str = "standard",
     template: str = DEFAULT.name,
     *,
-    precision: str | None = None,
-    seed: int = 0,
     base_models: Path = BASE_MODELS,
+    free_bytes: int | None = None,
+    **own: Any,
 ) -> Plan:
     """`propose(dataset, "bundled", "full", "quick", "summarize")`: the whole plan from the few things one chooses.
 
-    `precision` is bf16 where this machine's processor computes in it, unless given. Raises PlanRefused.
+    Everything else follows, unless `own` gives it: `precision` (else bf16 where this machine's processor computes in
+    it), `learning_rate`, `batch_size`, `steps`, `window`, `seed`; None counts as not given. `free_bytes` of disk are not
+    looked at unless given. Raises PlanRefused.
     """
+    own = {name: value for name, value in own.items() if value is not None}
+    batch_size = int(own.get("batch_size", BATCH_SIZE))
     plan = Plan(
-        base_model, method, size, template, _steps(dataset, size), BATCH_SIZE,
-        _learning_rate(base_model, method, base_models), WINDOW,
-        precision or ("bf16" if has_bf16() else "fp32"), seed,
+        base_model, method, size, template, _steps(dataset, size, batch_size), BATCH_SIZE,
+        _learning_rate(base_model, method, base_models), WINDOW, "bf16" if has_bf16() else "fp32", seed=0,
     )  # fmt: skip
-    check(plan, dataset, base_models)
+    plan = replace(plan, **own)
+    check(plan, dataset, base_models, free_bytes)
     return plan
 
 
-def check(plan: Plan, dataset: Dataset, base_models: Path = BASE_MODELS) -> None:
-    """Raises PlanRefused with everything that is wrong with this plan for these chats."""
-    problems = [*_model_problems(plan, base_models), *_choice_problems(plan), *_data_problems(dataset)]
+def check(plan: Plan, dataset: Dataset, base_models: Path = BASE_MODELS, free_bytes: int | None = None) -> None:
+    """Raises PlanRefused with everything that is wrong with this plan for these chats, on a disk with so much room."""
+    wrong = _choice_problems(plan)
+    problems = [*_model_problems(plan, base_models), *wrong, *_data_problems(dataset)]
+    if not problems:  # else neither can be told
+        problems = [*_disk_problems(plan, base_models, free_bytes), *_target_problems(plan, dataset, base_models)]
     try:
         _ = plan.prompt
     except TemplateRefused as refused:
@@ -122,9 +132,17 @@ def pairs_in(dataset: Dataset) -> int:
     return sum(len(example.references) for example in dataset.splits["train"])
 
 
-def _steps(dataset: Dataset, size: str) -> int:
+def disk_bytes(plan: Plan, count: int) -> int:
+    """What the checkpoints take, with what the newest needs to be resumed from; `count` numbers in the model."""
+    kept = len(plan.checkpoints)
+    if plan.method == LORA:
+        return int(4 * ADAPTER * count * (kept + 3))  # AdamW keeps two numbers for each one that it trains
+    return int(4 * count * (kept + 1))
+
+
+def _steps(dataset: Dataset, size: str, batch_size: int) -> int:
     notch = SIZES.get(size, SIZES["standard"])  # an unknown size is refused by `check`
-    return max(1, min(notch.most_steps, math.ceil(notch.epochs * pairs_in(dataset) / BATCH_SIZE)))
+    return max(1, min(notch.most_steps, math.ceil(notch.epochs * pairs_in(dataset) / max(1, batch_size))))
 
 
 def known_parameters(base_model: str, base_models: Path = BASE_MODELS) -> int | None:
@@ -173,6 +191,30 @@ def _choice_problems(plan: Plan) -> list[Problem]:
         if not getattr(plan, name) > 0
     ]
     return problems
+
+
+def _disk_problems(plan: Plan, base_models: Path, free: int | None) -> list[Problem]:
+    count = known_parameters(plan.base_model, base_models)
+    if free is None or count is None or (needed := disk_bytes(plan, count)) < free:
+        return []
+    reason = f"The checkpoints take about {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left."
+    remedy = "Delete runs that are no longer needed, choose LoRA, a smaller model or a smaller size."
+    return [Problem(reason, remedy, field="disk")]
+
+
+def _target_problems(plan: Plan, dataset: Dataset, base_models: Path) -> list[Problem]:
+    """A summary that is cut teaches the model to stop in the middle of a sentence."""
+    references = [text for example in dataset.splits["train"] for text in example.references]
+    long = [text for text in references if len(text.encode()) >= plan.window]  # a token is a byte at least
+    try:
+        find(plan.base_model, base_models, fetch=False)
+        cut = sum(length > plan.window for length in count_tokens(plan.base_model, long, base_models))
+    except ModelRefused:
+        return []  # not known before the model is here
+    if cut <= MOST_CUT * len(references):
+        return []
+    reason = f"{cut:,} of {len(references):,} summaries are longer than the window of {plan.window} tokens."
+    return [Problem(reason, "Shorten them, or choose a larger window.", field="window")]
 
 
 def _data_problems(dataset: Dataset) -> list[Problem]:

@@ -93,6 +93,11 @@ class Run:
     def checkpoint_folder(self, step: int) -> Path:
         return self.folder / "checkpoints" / f"checkpoint-{step}"
 
+    @property
+    def rehearsal_folder(self) -> Path:
+        """Where saving is tried out; nothing stays there."""
+        return self.folder / "checkpoints" / "checkpoint-rehearsal"
+
     def seal(self, step: int) -> None:
         """Say that a checkpoint's folder is whole; only the newest keeps what training needs to go on from it."""
         write(self.checkpoint_folder(step) / "whole.json", {"step": step, "sealed": time.time()})

@@ -20,6 +20,7 @@ from prompting.model import encode, open_tokenizer, open_weights
 from prompting.source import Source, find
 from tuning import jobs
 from tuning.plan import LORA, RANK, Plan
+from tuning.rehearsal import CHATS, SAME, answers, save_and_reload
 from tuning.reporter import Reporter, Stopped, reason
 from tuning.runs import CANCELLED, CANCELLED_WORDS, FAILED, FINISHED, RUNNING, TRAIN, Run, RunRefused
 from tuning.trainer import DivergedError, Keeper, Tuner, arguments
@@ -45,7 +46,7 @@ def main(folder: str) -> int:
 def _told(run: Run, reporter: Reporter) -> int:
     """Train, and write how it ended."""
     try:
-        train(run, reporter)
+        message = train(run, reporter)
     except Stopped:
         reporter.say(state=CANCELLED, message=CANCELLED_WORDS, eta_seconds=None)
         return 1
@@ -55,12 +56,12 @@ def _told(run: Run, reporter: Reporter) -> int:
         reporter.say(state=FAILED, message=reason(error), eta_seconds=None, no_resume=hopeless)
         return 1
     run.forget_resume(before=None)
-    reporter.say(state=FINISHED, message="Finished.", eta_seconds=0.0)
+    reporter.say(state=FINISHED, message=message, eta_seconds=0.0)
     return 0
 
 
-def train(run: Run, reporter: Reporter) -> None:
-    """Load, encode, tune; the reporter keeps the curves and says when a checkpoint is due."""
+def train(run: Run, reporter: Reporter) -> str:
+    """Load, encode, rehearse, tune; the reporter keeps the curves. Returns how it ended, in a sentence."""
     plan, dataset = run.plan, run.dataset
     set_seed(plan.seed)
     reporter.say(state=RUNNING, message="Loading the base model…", started=time.time())
@@ -74,6 +75,10 @@ def train(run: Run, reporter: Reporter) -> None:
     run.rewind(since)
     reporter.validates = bool(held_out)
     keeper = Keeper(run, source, model)
+    reporter.say(message="Trying out answering and saving…")
+    asked = [plan.prompt.render(e.dialogue) for e in (dataset.splits["validation"] or dataset.splits["train"])[:CHATS]]
+    before = answers(model, tokenizer, asked, plan.window)
+    save_and_reload(keeper, model, run.rehearsal_folder)
     trainer = Tuner(
         model=model,
         args=arguments(plan, run.checkpoint_folder(0).parent, bool(held_out) and not run.validated(since)),
@@ -89,6 +94,8 @@ def train(run: Run, reporter: Reporter) -> None:
     trainer.train(resume_from_checkpoint=str(run.checkpoint_folder(since)) if since else None)
     if reporter.stopping and trainer.state.global_step < plan.steps:
         raise Stopped
+    same = answers(model, tokenizer, asked, plan.window) == before
+    return SAME.format(count=len(asked)) if same else "Finished."
 
 
 def trainable(source: Source, plan: Plan) -> Any:
