@@ -36,6 +36,22 @@
   });
   [['mouseover', true], ['mouseout', false], ['focusin', true], ['focusout', false]].forEach(([event, on]) => watch(event, on));
 
+  // The published page: a point leads to its checkpoint, arrows move along the rows, Enter opens one.
+  const published = () => 'auto' in document.body.dataset;
+  document.addEventListener('pick', (event) => {
+    const select = published() && document.querySelector('.controls select[name=step]');
+    if (!select) return;
+    select.value = event.detail.step;
+    select.form.requestSubmit();
+  });
+  document.addEventListener('keydown', (event) => {
+    const row = published() && event.target.closest?.('tr[data-pick]');
+    if (!row) return;
+    if (event.key === 'Enter') row.querySelector('a').click();
+    const next = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling }[event.key];
+    if (next) { event.preventDefault(); row.tabIndex = -1; next.tabIndex = 0; next.focus(); }
+  });
+
   const start = () => {
     const scheme = matchMedia('(prefers-color-scheme: dark)');
     const follow = () => { if ('auto' in document.body.dataset) document.body.classList.toggle('dark', scheme.matches); scan(); };

@@ -9,7 +9,8 @@ from html import escape
 
 from evaluation.comparison import Comparison, Row
 from evaluation.findings import CheckpointScores
-from sharing.page import about_html, figures_html
+from sharing.breakdown import slices_html
+from sharing.page import about_html, figures_html, folded
 from sharing.sheet import chart_html, charts, kpis_html, sheet_html, signature_html, tag, verdict_html
 from sharing.snapshot import Published
 
@@ -37,6 +38,7 @@ def html_file(published: Published, step: int, style: str) -> str:
             class_="charts",
         ),
         figures_html(comparison),
+        folded("Slices by length, turns and topic", slices_html(comparison, step)),
         "".join(_folded(row, step) for row in comparison.rows),
         signature_html(comparison),
     ]

@@ -10,17 +10,18 @@ from dialogues.dialogue import Problem
 from evaluation.comparison import Comparison
 from evaluation.findings import ci, number
 from evaluation.significance import Interval
+from sharing.breakdown import slices_html
 from sharing.link import ReadLink
 from sharing.sheet import (
     FILTERS,
     KPIS,
     PER_PAGE,
-    SORTS,
     charts_html,
     choose_rows,
     kpis_html,
     sheet_html,
     signature_html,
+    sorts,
     table_html,
     tag,
     verdict_html,
@@ -62,7 +63,7 @@ class View:
         step = _number(query.get("step", ""))
         step = step if step in steps else comparison.chosen
         kept = query["show"] if query.get("show") in FILTERS else "all"
-        order = query["sort"] if query.get("sort") in SORTS else "gain"
+        order = query["sort"] if query.get("sort") in sorts(comparison) else "gain"
         numbers = choose_rows(comparison, step, kept, order)
         asked = _number(query.get("row", ""))
         row = asked if 0 <= asked < len(comparison.rows) else (numbers[0] if numbers else 0)
@@ -129,7 +130,12 @@ def figures_html(comparison: Comparison) -> str:
         for at in comparison.checkpoints
     )
     table = f"<table><thead><tr><th>Checkpoint</th>{head}</tr></thead><tbody>{lines}</tbody></table>"
-    return tag("details", tag("summary", "All figures") + tag("div", table, class_="examples"), class_="example")
+    return folded("All figures", tag("div", table, class_="examples"))
+
+
+def folded(title: str, body: str) -> str:
+    """HTML that opens on asking; nothing where there is nothing."""
+    return tag("details", tag("summary", escape(title)) + body, class_="example") if body else ""
 
 
 def _figure(interval: Interval | None) -> str:
@@ -151,6 +157,7 @@ def page_html(comparison: Comparison, query: dict[str, str], said: str = "", ima
         kpis_html(comparison, view.step),
         charts_html(comparison, view.step),
         figures_html(comparison),
+        folded("Slices by length, turns and topic", slices_html(comparison, view.step)),
     ]
     if comparison.rows:
         table = table_html(comparison, view.step, _around(numbers, view.row), view.row, view.address)
@@ -193,7 +200,7 @@ def _controls(comparison: Comparison, view: View) -> str:
     selects = _select("Checkpoint", "step", steps, str(view.step))
     if comparison.rows:
         selects += _select("Show", "show", dict.fromkeys(FILTERS), view.kept) + _select(
-            "Sort", "sort", SORTS, view.order
+            "Sort", "sort", sorts(comparison), view.order
         )
     return tag("form", selects + tag("button", "Show", type="submit"), class_="controls", method="get")
 

@@ -92,9 +92,22 @@ def chart_html(figure: str, title: str, units: str, still: bool = False, alive: 
     return tag("figure", caption + tag("div", drawing, class_="chart", data_figure=data, role="img", aria_label=title))
 
 
+def sorts(comparison: Comparison) -> dict[str, str]:
+    """Every order that a comparison's examples can stand in, with its words: the usual ones, then by each score."""
+    known = {name: words for name, words, _ in KPIS}
+    scores = dict.fromkeys(name for row in comparison.rows[:1] for out in row.outputs.values() for name in out.scores)
+    ends = (("low", "lowest"), ("high", "highest"))
+    return SORTS | {f"{end}:{name}": f"{known.get(name, name)}: {words}" for name in scores for end, words in ends}
+
+
 def choose_rows(comparison: Comparison, step: int, kept: str = "all", order: str = "order") -> list[int]:
-    """The numbers of the rows that a filter keeps, in the asked order."""
+    """The numbers of the rows that a filter keeps, in the asked order; what is unknown stands last."""
     numbers = [at for at, row in enumerate(comparison.rows) if kept == "all" or kept in row.tags(step)]
+    end, _, score = order.partition(":")
+    if score:
+        sign = -1 if end == "high" else 1
+        values = {at: comparison.rows[at].outputs[step].scores.get(score) for at in numbers}
+        return sorted(numbers, key=lambda at: (values[at] is None, sign * (values[at] or 0.0)))
     if order == "flags":
         return sorted(numbers, key=lambda at: -(comparison.rows[at].outputs[step].scores.get("unsupported") or 0))
     if order in ("gain", "loss"):

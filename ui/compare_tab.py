@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
-from functools import lru_cache
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from html import escape
 
 import gradio as gr
 
 from dialogues.dialogue import Refused
 from evaluation.comparison import Comparison, compare_run
+from sharing.breakdown import slices_html
 from sharing.sheet import (
     FILTERS,
     PER_PAGE,
@@ -19,24 +22,19 @@ from sharing.sheet import (
     kpis_html,
     sheet_html,
     signature_html,
+    sorts,
     table_html,
     tag,
     verdict_html,
 )
 from tuning.runs import list_runs, open_run
+from ui import share_panel
 from ui.look import EACH, LATEST, QUIET, proof, sheet_box
 from ui.refusals import as_messages
 from ui.settings import Settings
 
-Links = list[list[str]]
 RECORDED = "recorded"
 NONE_YET = "Nothing has been measured yet. Start a run under Tune; its first figures stand here a few minutes later."
-REVEALED = {
-    "numbers": "Numbers only",
-    "summaries": "Numbers and summaries, no chats",
-    "chats": "Numbers, summaries and chats",
-}
-EXPIRES = {"30 days": 30, "90 days": 90, "never": None}
 # A row answers to click, Enter and the arrow keys; the mark moves at once, the sheet follows.
 ROWS_JS = """
 const pick = (row) => {
@@ -49,74 +47,123 @@ element.addEventListener('click', (event) => {
   if (row) { event.preventDefault(); pick(row); }
 });
 element.addEventListener('keydown', (event) => {
-  const row = event.target.closest('[data-pick]');
-  const next = { ArrowDown: row?.nextElementSibling, ArrowUp: row?.previousElementSibling, Enter: row }[event.key];
+  const row = event.target.closest('[data-pick]'), rows = row?.parentElement;
+  const next = { ArrowDown: row?.nextElementSibling, ArrowUp: row?.previousElementSibling, Enter: row,
+    Home: rows?.firstElementChild, End: rows?.lastElementChild }[event.key];
   if (next) { event.preventDefault(); pick(next); }
 });
 """
+_COMPARING = threading.Lock()  # who comes while a comparison is being read waits for it instead of reading it again
 CHARTS_JS = "element.addEventListener('pick', (event) => trigger('select', { step: event.detail.step }));"
-LINK_JS = "(id) => id ? new URL(location.pathname, location.origin).toString() + '?compare=' + id : ''"
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person chooses from: the run, its checkpoint, and which examples in which order."""
+
+    run: gr.Dropdown
+    step: gr.Dropdown
+    renew: gr.Button
+    kept: gr.Dropdown
+    order: gr.Dropdown
+    page: gr.Number
+
+    @property
+    def view(self) -> list[gr.components.Component]:
+        return [self.run, self.step, self.kept, self.order, self.page]
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """What is shown, from top to bottom."""
+
+    top: gr.HTML
+    kpis: gr.HTML
+    charts: gr.HTML
+    table: gr.HTML
+    sheet: gr.HTML
+    slices: gr.HTML
+    fold: gr.Accordion
+    foot: gr.HTML
 
 
 def build(
     settings: Settings, owner: gr.BrowserState, links: gr.BrowserState, tab: gr.Tab, current: gr.Dropdown
 ) -> None:
-    """Lay the tab out and wire it; opening `tab` offers the owner's runs and shows the `current` one if it can.
+    """Lay the tab out and wire it; opening `tab` offers the owner's runs and shows the `current` one if it can."""
+    choices, boxes = _layout()
+    mine = share_panel.build(settings, owner, links, choices.run, partial(comparison_of, settings))
+    opened = [
+        choices.step,
+        boxes.top,
+        boxes.kpis,
+        boxes.charts,
+        boxes.table,
+        boxes.sheet,
+        choices.order,
+        boxes.foot,
+        choices.page,
+    ]
+    _wire_opening(settings, owner, links, tab, current, choices, mine, opened)
+    _wire_views(settings, choices, boxes)
 
-    `links` is what this browser has published, [[words, id], …]: so that a link can still be revoked after a reload.
-    """
+
+def _layout() -> tuple[Choices, Boxes]:
     with gr.Row(equal_height=True):
         run = gr.Dropdown(
             [("Recorded: our sample chats", RECORDED)], value=RECORDED, label="Run", elem_id="compare-run", scale=3
         )
         step = gr.Dropdown([], label="Checkpoint", elem_id="compare-step", scale=2)
         renew = gr.Button("Look again", scale=1, min_width=120)
-    top = sheet_box(elem_id="verdict")
-    kpis = sheet_box(elem_id="kpis")
+    top, kpis = sheet_box(elem_id="verdict"), sheet_box(elem_id="kpis")
     charts = sheet_box(js_on_load=CHARTS_JS, elem_id="charts")
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
             with gr.Row():
                 kept = gr.Dropdown(list(FILTERS), value="all", label="Show", min_width=140)
-                order = gr.Dropdown(
-                    [(words, key) for key, words in SORTS.items()], value="gain", label="Sort", min_width=140
-                )
+                order = gr.Dropdown(_orders(SORTS), value="gain", label="Sort", min_width=140, elem_id="sort")
                 page = gr.Number(1, label="Page", precision=0, minimum=1, min_width=80)
             table = sheet_box(js_on_load=ROWS_JS, elem_id="examples")
         with gr.Column(scale=6, min_width=320):
             sheet = sheet_box(elem_id="sheet")
-    with gr.Accordion("Share this comparison", open=False, elem_id="share"):
-        with gr.Row():
-            reveal = gr.Radio(
-                [(words, key) for key, words in REVEALED.items()], value="summaries", label="The link shows"
-            )
-            expires = gr.Radio(list(EXPIRES), value="90 days", label="It works for")
-        publish = gr.Button("Publish", variant="primary", elem_id="publish")
-        mine = gr.Dropdown([], label="Published from this browser", elem_id="my-links")
-        link = gr.Textbox(
-            label="Link: opens read-only, without an account", buttons=["copy"], elem_id="link", interactive=False
-        )
-        revoke = gr.Button("Revoke this link", visible=False, elem_id="revoke")
+    with gr.Accordion("Slices by length, turns and topic", open=False, elem_id="slices") as fold:
+        slices = sheet_box()
     foot = sheet_box()
+    return Choices(run, step, renew, kept, order, page), Boxes(top, kpis, charts, table, sheet, slices, fold, foot)
 
+
+def _wire_opening(
+    settings: Settings,
+    owner: gr.BrowserState,
+    links: gr.BrowserState,
+    tab: gr.Tab,
+    current: gr.Dropdown,
+    choices: Choices,
+    mine: gr.Dropdown,
+    opened: list[gr.components.Component],
+) -> None:
     def open_comparison(run_id: str | None, keep: str, by: str) -> tuple[object, ...]:
-        if run_id is None:
-            return gr.Dropdown([], value=None), proof(tag("p", NONE_YET, class_="notice")), "", "", "", "", "", 1
         try:
-            comparison = comparison_of(settings, run_id)
+            return _opened(comparison_of(settings, run_id), keep, by) if run_id else _nothing(NONE_YET)
         except Refused as refusal:
-            notice = proof(tag("p", escape(" ".join(map(str, refusal.problems))), class_="notice"))
-            return gr.Dropdown([], value=None), notice, "", "", "", "", "", 1
-        steps = [(checkpoint.label, checkpoint.step) for checkpoint in comparison.checkpoints]
-        return (
-            gr.Dropdown(steps, value=comparison.chosen),
-            proof(tag("p", tag("strong", escape(comparison.title)), class_="mast") + verdict_html(comparison)),
-            *_at_step(comparison, comparison.chosen),
-            *_examples(comparison, comparison.chosen, keep, by, 1),
-            proof(signature_html(comparison)),
-            1,
-        )
+            return _nothing(" ".join(map(str, refusal.problems)))
 
+    def arrive(
+        key: str, watched: str | None, shown: str | None, published: share_panel.Links
+    ) -> tuple[gr.Dropdown, gr.Dropdown]:
+        offered = run_choices(settings, key)
+        known = [value for _, value in offered]
+        chosen = next((value for value in (watched, shown) if value in known), known[0] if known else None)
+        return gr.Dropdown(offered, value=chosen), gr.Dropdown(share_panel.pairs(published))
+
+    asked = [choices.run, choices.kept, choices.order]
+    tab.select(arrive, [owner, current, choices.run, links], [choices.run, mine], **QUIET).then(
+        open_comparison, asked, opened, **QUIET
+    )
+    gr.on([choices.run.input, choices.renew.click], open_comparison, asked, opened, **LATEST)
+
+
+def _wire_views(settings: Settings, choices: Choices, boxes: Boxes) -> None:
     def move(run_id: str | None, at: int | None, keep: str, by: str, number: float) -> tuple[str, ...]:
         with as_messages("Cannot be shown"):
             comparison = comparison_of(settings, run_id)
@@ -131,50 +178,26 @@ def build(
             comparison = comparison_of(settings, run_id)
         return proof(sheet_html(comparison.rows[int(event._data["row"])], at))
 
+    def cut(run_id: str | None, at: int | None) -> str:
+        with as_messages("Cannot be shown"):
+            comparison = comparison_of(settings, run_id)
+        found = slices_html(comparison, comparison.chosen if at is None else at)
+        return proof(
+            found or tag("p", "Zero-shot itself, or one chat of a kind: nothing to set apart.", class_="quiet")
+        )
+
     def pick_step(event: gr.EventData) -> int:
         return int(event._data["step"])
 
-    def share(run_id: str | None, shows: str, lasts: str, key: str, known: Links) -> tuple[Links, gr.Dropdown]:
-        with as_messages("Not published"):
-            comparison = comparison_of(settings, run_id)
-            published = settings.snapshots.publish(comparison, shows, key, EXPIRES[lasts])
-        words = f"{comparison.title} · {REVEALED[shows]} · {date.today().isoformat()}"
-        known = [[words, published], *known]
-        return known, gr.Dropdown(_pairs(known), value=published)
-
-    def take_back(snapshot_id: str, key: str, known: Links) -> tuple[Links, gr.Dropdown]:
-        with as_messages("Not revoked"):
-            settings.snapshots.revoke(snapshot_id, key)
-        gr.Success("Nobody can open the link any more.", title="Revoked")
-        known = [one for one in known if one[1] != snapshot_id]
-        return known, gr.Dropdown(_pairs(known), value=None)
-
-    def arrive(key: str, watched: str | None, shown: str | None, published: Links) -> tuple[gr.Dropdown, gr.Dropdown]:
-        choices = run_choices(settings, key)
-        known = [value for _, value in choices]
-        chosen = next((value for value in (watched, shown) if value in known), known[0] if known else None)
-        return gr.Dropdown(choices, value=chosen), gr.Dropdown(_pairs(published))
-
-    asked, everything = [run, kept, order], [step, top, kpis, charts, table, sheet, foot, page]
-    tab.select(arrive, [owner, current, run, links], [run, mine], **QUIET).then(
-        open_comparison, asked, everything, **QUIET
-    )
-    view = [run, step, kept, order, page]
-    gr.on([run.input, renew.click], open_comparison, asked, everything, **LATEST)
-    step.input(move, view, [kpis, charts, table, sheet], **LATEST)
-    charts.select(pick_step, None, step, **EACH).then(move, view, [kpis, charts, table, sheet], **QUIET)
-    for widget in (kept, order):
-        widget.input(lambda: 1, None, page, **LATEST).then(filtered, view, [table, sheet], **QUIET)
-    page.input(filtered, view, [table, sheet], **LATEST)
-    table.select(open_row, [run, step], sheet, **EACH)
-    publish.click(share, [run, reveal, expires, owner, links], [links, mine], **QUIET)
-    revoke.click(take_back, [mine, owner, links], [links, mine], **QUIET)
-    mine.change(None, mine, link, js=LINK_JS, **QUIET)
-    mine.change(lambda chosen: gr.Button(visible=bool(chosen)), mine, revoke, **QUIET)
-
-
-def _pairs(links: Links) -> list[tuple[str, str]]:
-    return [(words, snapshot_id) for words, snapshot_id in links]
+    view, moved = choices.view, [boxes.kpis, boxes.charts, boxes.table, boxes.sheet]
+    choices.step.input(move, view, moved, **LATEST)
+    boxes.charts.select(pick_step, None, choices.step, **EACH).then(move, view, moved, **QUIET)
+    for widget in (choices.kept, choices.order):
+        widget.input(lambda: 1, None, choices.page, **LATEST).then(filtered, view, [boxes.table, boxes.sheet], **QUIET)
+    choices.page.input(filtered, view, [boxes.table, boxes.sheet], **LATEST)
+    boxes.table.select(open_row, [choices.run, choices.step], boxes.sheet, **EACH)
+    boxes.fold.expand(cut, [choices.run, choices.step], boxes.slices, **QUIET)
+    gr.on([choices.run.change, choices.step.change], lambda: gr.Accordion(open=False), None, boxes.fold, **QUIET)
 
 
 def run_choices(settings: Settings, owner: str) -> list[tuple[str, str]]:
@@ -188,13 +211,47 @@ def comparison_of(settings: Settings, run_id: str | None) -> Comparison:
     if run_id == RECORDED and (recorded := settings.recorded()):
         return recorded
     run = open_run(settings.runs, run_id or "")
-    return _compared(settings, run.id, tuple(run.measured()))
+    with _COMPARING:
+        return _compared(settings, run.id, tuple(run.measured()))
 
 
 @lru_cache(maxsize=8)
 def _compared(settings: Settings, run_id: str, steps: tuple[int, ...]) -> Comparison:
     """Reports never change once written, so a run and the steps measured name one comparison."""
     return compare_run(open_run(settings.runs, run_id))
+
+
+def warm(settings: Settings, owner: str) -> None:
+    """Read the owner's newest measured run behind their first look at the page, so that Compare opens on it at once."""
+    threading.Thread(target=_compare_newest, args=(settings, owner), daemon=True).start()
+
+
+def _compare_newest(settings: Settings, owner: str) -> None:
+    with suppress(Refused, IndexError):  # said where it matters: when somebody opens the tab
+        comparison_of(settings, run_choices(settings, owner)[0][1])
+
+
+def _opened(comparison: Comparison, keep: str, by: str) -> tuple[object, ...]:
+    steps, orders = [(at.label, at.step) for at in comparison.checkpoints], sorts(comparison)
+    by = by if by in orders else "gain"
+    return (
+        gr.Dropdown(steps, value=comparison.chosen),
+        proof(tag("p", tag("strong", escape(comparison.title)), class_="mast") + verdict_html(comparison)),
+        *_at_step(comparison, comparison.chosen),
+        *_examples(comparison, comparison.chosen, keep, by, 1),
+        gr.Dropdown(_orders(orders), value=by),
+        proof(signature_html(comparison)),
+        1,
+    )
+
+
+def _nothing(words: str) -> tuple[object, ...]:
+    notice = proof(tag("p", escape(words), class_="notice"))
+    return gr.Dropdown([], value=None), notice, "", "", "", "", gr.Dropdown(), "", 1
+
+
+def _orders(orders: dict[str, str]) -> list[tuple[str, str]]:
+    return [(words, key) for key, words in orders.items()]
 
 
 def _at_step(comparison: Comparison, step: int) -> tuple[str, str]:

@@ -47,6 +47,7 @@ def build(settings: Settings) -> gr.Blocks:
             warm(settings)
             asked = dict(request.query_params)
             key = key or secrets.token_hex(16)
+            compare_tab.warm(settings, key)
             models = gr.Dropdown(prompt_tab.model_choices(settings, key))
             return key, _tab(asked), models, _run_picker(settings, asked, key)
 

@@ -1,0 +1,68 @@
+"""A checkpoint as one file to take along: weights, tokenizer and a model card with plan, data digest, signature and scores."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from dialogues.dialogue import Refused
+from evaluation.comparison import compare_run
+from prompting.source import BUNDLED
+from sharing.download import model_card
+from tuning.plan import LORA
+from tuning.runs import Run
+
+TAKEN = ("*.safetensors", "*.json", "spiece.model")
+LEFT = ("whole.json", "trainer_state.json")  # ours, and what only training needs
+
+
+def pack(run: Run, step: int, file: Path) -> Path:
+    """Write checkpoint `step` into `file` (a .zip) and return it; no chat goes in.
+
+    Raises RunRefused where that checkpoint is not whole.
+    """
+    folder = Path(run.checkpoint_source(step))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as parcel:  # weights do not shrink
+        parcel.writestr("README.md", card(run, step))
+        for path in sorted({found for pattern in TAKEN for found in folder.glob(pattern)}):
+            if path.name not in LEFT:
+                parcel.write(path, path.name)
+    return file
+
+
+def card(run: Run, step: int) -> str:
+    """The model card in Markdown: what it is, how it was tuned and on which data (a digest, never the data), its scores."""
+    from huggingface_hub import ModelCard, ModelCardData
+
+    try:
+        made = ModelCard(model_card(compare_run(run), step))
+    except (Refused, KeyError):  # not measured yet: nothing is claimed
+        made = ModelCard(f"---\n{ModelCardData().to_yaml()}\n---\n\nNot measured yet.\n")
+    said: Any = made.data
+    said.pipeline_tag = "summarization"
+    said.library_name = "peft" if run.plan.method == LORA else "transformers"
+    if run.plan.base_model != BUNDLED and not Path(run.plan.base_model).exists():
+        said.base_model = run.plan.base_model
+    made.text = f"# Checkpoint {step}\n\n{_how(run, step)}\n\n{made.text.strip()}\n"
+    return str(made)
+
+
+def _how(run: Run, step: int) -> str:
+    plan, dataset = run.plan, run.dataset
+    method = "a LoRA adapter on" if plan.method == LORA else "all weights of"
+    rows = {
+        "trained": f"{method} {plan.base_model}",
+        "steps": f"{step} of {plan.steps}, {plan.batch_size} pairs each",
+        "learning rate": f"{plan.learning_rate:g}, linear warm-up and decay",
+        "precision": plan.precision,
+        "window": f"{plan.window} tokens",
+        "template": f"`{plan.prompt.pattern}`".replace("\n", " ⏎ "),
+        "seed": str(plan.seed),
+        "data": f"digest {dataset.digest}, {len(dataset.splits['train'])} training chats; the chats are not part of this file",
+    }
+    lines = "\n".join(f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in rows.items())
+    return (
+        "Tuned with TuneProof to summarise dialogues. Ask it with exactly the template below.\n\n| | |\n|---|---|\n"
+        + lines
+    )

@@ -1,0 +1,131 @@
+"""What a link will show, before it exists: the scrubbed preview, Publish and Revoke, and the link that holds figures only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from evaluation.comparison import Comparison
+from sharing.link import numbers_token
+from sharing.page import SHOWS
+from sharing.scrub import Found
+from sharing.sheet import sheet_html, tag
+from sharing.snapshot import prepare
+from ui.look import LATEST, QUIET, proof, sheet_box
+from ui.refusals import as_messages
+from ui.settings import Settings
+
+Links = list[list[str]]
+EXPIRES = {"30 days": 30, "90 days": 90, "never": None}
+LISTED = 50  # replaced things shown in the preview; all of them are replaced
+# The app's own address with the link in its query, which is all that a Space's frame passes on.
+LINK_JS = "(id) => id ? new URL(location.pathname, location.origin).toString() + '?compare=' + id : ''"
+NUMBERS_JS = "(token) => token ? new URL(location.pathname, location.origin).toString() + '?numbers=' + token : ''"
+LOOK = "Names of people and postal addresses are not found by rules: look before you publish."
+
+
+def build(
+    settings: Settings,
+    owner: gr.BrowserState,
+    links: gr.BrowserState,
+    run: gr.Dropdown,
+    find: Callable[[Any], Comparison],
+) -> gr.Dropdown:
+    """Lay the panel out and wire it; `find` gives the comparison of what `run` holds. Returns the list of own links.
+
+    `links` is what this browser has published, [[words, id], …]: so that a link can still be revoked after a reload.
+    """
+    with gr.Accordion("Share this comparison", open=False, elem_id="share") as panel:
+        with gr.Row():
+            choices = [(words.capitalize(), key) for key, words in SHOWS.items()]
+            reveal = gr.Radio(choices, value="summaries", label="The link shows", elem_id="reveal")
+            expires = gr.Radio(list(EXPIRES), value="90 days", label="It works for")
+        preview = sheet_box(elem_id="preview")
+        publish = gr.Button("Publish", variant="primary", elem_id="publish")
+        mine = gr.Dropdown([], label="Published from this browser", elem_id="my-links")
+        link = gr.Textbox(
+            label="Link: opens read-only, without an account", buttons=["copy"], elem_id="link", interactive=False
+        )
+        revoke = gr.Button("Revoke this link", visible=False, elem_id="revoke")
+        figures = gr.Button("Make a link that holds the figures itself", elem_id="make-numbers")
+        numbers = gr.Textbox(
+            label="Numbers link: signed, needs no storage, cannot be revoked",
+            buttons=["copy"],
+            elem_id="numbers",
+            max_lines=3,
+            interactive=False,
+        )
+        key = gr.Textbox(
+            label="This browser’s key: the API and the command line ask for it",
+            type="password",
+            buttons=["copy"],
+            interactive=False,
+            elem_id="key",
+        )
+
+    def look(run_id: str | None, shows: str) -> str:
+        with as_messages("No preview"):
+            return proof(preview_html(*prepare(find(run_id), shows), shows))
+
+    def share(run_id: str | None, shows: str, lasts: str, secret: str, known: Links) -> tuple[Links, gr.Dropdown]:
+        with as_messages("Not published"):
+            comparison = find(run_id)
+            published = settings.snapshots.publish(comparison, shows, secret, EXPIRES[lasts])
+        words = f"{comparison.title} · {SHOWS[shows].capitalize()} · {date.today().isoformat()}"
+        known = [[words, published], *known]
+        return known, gr.Dropdown(pairs(known), value=published)
+
+    def take_back(snapshot_id: str, secret: str, known: Links) -> tuple[Links, gr.Dropdown]:
+        with as_messages("Not revoked"):
+            settings.snapshots.revoke(snapshot_id, secret)
+        gr.Success("Nobody can open the link any more.", title="Revoked")
+        known = [one for one in known if one[1] != snapshot_id]
+        return known, gr.Dropdown(pairs(known), value=None)
+
+    def token(run_id: str | None) -> str:
+        with as_messages("No link"):
+            return numbers_token(prepare(find(run_id), "numbers")[0], settings.signing_key)
+
+    panel.expand(lambda secret: secret, owner, key, **QUIET)
+    gr.on([panel.expand, reveal.change], look, [run, reveal], preview, **LATEST)
+    publish.click(share, [run, reveal, expires, owner, links], [links, mine], **QUIET)
+    revoke.click(take_back, [mine, owner, links], [links, mine], **QUIET)
+    mine.change(None, mine, link, js=LINK_JS, **QUIET)
+    mine.change(lambda chosen: gr.Button(visible=bool(chosen)), mine, revoke, **QUIET)
+    figures.click(token, run, numbers, **QUIET).then(None, numbers, numbers, js=NUMBERS_JS, **QUIET)
+    return mine
+
+
+def pairs(links: Links) -> list[tuple[str, str]]:
+    """What this browser has published, for a dropdown."""
+    return [(words, snapshot_id) for words, snapshot_id in links]
+
+
+def preview_html(comparison: Comparison, found: tuple[Found, ...], reveal: str) -> str:
+    """What a link would show: what is replaced in it, and one chat as a reader meets it."""
+    chat = next((row for row in comparison.rows if found and found[0].placeholder in str(row)), None)
+    row = chat or (comparison.rows[0] if comparison.rows else None)
+    shown = (
+        sheet_html(row, comparison.chosen) if row else tag("p", "Figures and curves only: no chat, no summary, no id.")
+    )
+    heading = f"Preview: {SHOWS[reveal]}, {len(comparison.rows)} chats." if comparison.rows else "Preview."
+    return tag("p", tag("b", heading)) + _replaced_html(found) + tag("p", LOOK, class_="quiet") + shown
+
+
+def _replaced_html(found: tuple[Found, ...]) -> str:
+    if not found:
+        return tag("p", "No e-mail, telephone, card, account number or IP address was found in it.")
+    lines = "".join(
+        tag(
+            "tr",
+            tag("td", escape(one.text)) + tag("td", escape(one.placeholder)) + tag("td", str(one.count), class_="n"),
+        )
+        for one in found[:LISTED]
+    )
+    head = '<thead><tr><th>Only you see this</th><th>The reader sees</th><th class="n">Places</th></tr></thead>'
+    more = tag("p", f"… and {len(found) - LISTED} more.", class_="quiet") if len(found) > LISTED else ""
+    return tag("div", f"<table>{head}<tbody>{lines}</tbody></table>", class_="examples replaced") + more
