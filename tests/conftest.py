@@ -125,6 +125,12 @@ def comparison(chats: Dataset) -> Any:
 
 def compare_scripted(chats: Dataset, title: str) -> Any:
     from evaluation.comparison import compare
+
+    return compare(script_reports(chats), chats.splits["test"], title)
+
+
+def script_reports(chats: Dataset) -> list[Any]:
+    """The two reports behind `comparison`, as the app stores them."""
     from evaluation.measure import measure
     from prompting.catalog import DEFAULT
     from prompting.model import Decoding
@@ -132,8 +138,7 @@ def compare_scripted(chats: Dataset, title: str) -> Any:
     test = chats.splits["test"]
     invented = {e.dialogue.text: f"Zelda wants {e.facts['item']} money back, $999.99." for e in test}
     faithful = {e.dialogue.text: e.references[0] for e in test}
-    reports = [
+    return [
         measure(Scripted(name, script), chats, "test", DEFAULT, Decoding(), "run", step)
         for step, name, script in ((0, "bundled", invented), (200, "checkpoint 200", faithful))
     ]
-    return compare(reports, test, title)

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
@@ -14,7 +15,7 @@ from dialogues.upload import MAX_BYTES
 from prompting.model import BUNDLED, ModelRefused, load
 from sharing.sheet import tag
 from tuning.runs import RunRefused, open_run
-from ui import compare_tab, prompt_tab, run_view, tune_tab
+from ui import api, compare_tab, prompt_tab, run_view, tune_tab
 from ui.look import QUIET, head, sheet_box, theme
 from ui.routes import middleware, routes
 from ui.settings import Settings
@@ -51,13 +52,17 @@ def build(settings: Settings) -> gr.Blocks:
             models = gr.Dropdown(prompt_tab.model_choices(settings, key))
             return key, _tab(asked), models, _run_picker(settings, asked, key)
 
+        api.build(settings)
         demo.load(welcome, owner, [owner, tabs, prompt_models, runs], **QUIET)
     demo.queue(default_concurrency_limit=4, max_size=64)
     return demo
 
 
 def launch_settings(settings: Settings) -> dict[str, Any]:
-    """Everything that `launch` needs besides host and port: our routes and head, private folders, no telemetry."""
+    """Everything that `launch` needs besides host and port: our routes and head, private folders, no telemetry.
+
+    Where the `mcp` extra is installed (requirements-mcp.txt) the endpoints are offered as MCP tools as well.
+    """
     return {
         "ssr_mode": False,
         "run_history": False,
@@ -67,6 +72,7 @@ def launch_settings(settings: Settings) -> dict[str, Any]:
         "theme": theme(),
         "head": head(settings.assets),
         "blocked_paths": [str(settings.home)],
+        "mcp_server": find_spec("mcp") is not None,
         "app_kwargs": {
             "routes": routes(settings), "middleware": middleware(), "docs_url": None, "openapi_url": None,
         },
