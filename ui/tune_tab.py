@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -20,7 +22,7 @@ from dialogues.upload import FILE_TYPES, MAX_BYTES, Reading, UploadRefused, read
 from prompting.catalog import DEFAULT, TEMPLATES
 from prompting.model import BUNDLED
 from sharing.sheet import tag
-from tuning import jobs
+from tuning import jobs, line
 from tuning.forecast import forecast
 from tuning.plan import FULL, LORA, SIZES, Plan, PlanRefused, propose
 from tuning.runs import create, list_runs
@@ -37,6 +39,8 @@ PRIVACY = (
 )
 
 
+PRECISIONS = [("chosen for this machine", ""), ("bf16", "bf16"), ("fp32", "fp32"), ("fp16", "fp16")]
+OWN_FIELDS = {"steps": "Steps", "batch_size": "Pairs a step", "learning_rate": "Learning rate"}
 LONGEST_NAME = 80  # characters of a run's name
 
 
@@ -76,12 +80,15 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks) -> gr.Tex
         method = gr.Radio([("All weights", FULL), ("LoRA", LORA)], value=FULL, label="What to train")
         size = gr.Radio(list(SIZES), value="quick", label="Size")
     template = gr.Dropdown(list(TEMPLATES), value=DEFAULT.name, label="Template")
+    with gr.Accordion("Advanced", open=False):
+        own = {field: gr.Textbox(label=label, placeholder="chosen for you") for field, label in OWN_FIELDS.items()}
+        precision = gr.Dropdown(PRECISIONS, value="", label="Precision")
     consequences = sheet_box(elem_id="plan")
     name = gr.Textbox(label="Name of the run", placeholder="such as Billing team, October", max_length=LONGEST_NAME)
     start = gr.Button("Start", variant="primary", elem_id="start")
     sheet_box(tag("p", escape(PRIVACY), class_="quiet"))
 
-    plan_inputs = [chats, models, method, size, template]
+    plan_inputs = [chats, models, method, size, template, precision, *own.values()]
     uploads = [source, file, test_file, dialogue_column, summary_column]
     taken = [chats, read, refused, own]
 
@@ -96,14 +103,13 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks) -> gr.Tex
         shown = gr.Group(visible=kind == OWN)
         return found, proof(_chats_html(found)), _refused_file(found.problems), shown
 
-    def foresee(found: Chats | None, *chosen: str) -> str:
+    def foresee(found: Chats | None, *chosen: Any) -> str:
         return proof(_plan_html(settings, found, *chosen))
 
-    def begin(
-        found: Chats | None, model: str, how: str, dial: str, prompt: str, title: str | None, key: str
-    ) -> tuple[str, str]:
+    def begin(found: Chats | None, *given: Any) -> tuple[str, str]:
+        *chosen, title, key = given
         with as_messages("Not started"):
-            plan = _plan(settings, found, model, how, dial, prompt)
+            plan = _plan(settings, found, *chosen)
             dataset = found.dataset if found else settings.sample_set()
             run = create(settings.runs, plan, dataset, (title or "").strip()[:LONGEST_NAME] or dataset.name, key)
             jobs.enqueue(run, forecast(plan, dataset, base_models=settings.base_model).seconds)
@@ -114,8 +120,15 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks) -> gr.Tex
     gr.on(changed, take, uploads, taken, trigger_mode="always_last", api_visibility="private").then(
         foresee, plan_inputs, consequences, **QUIET
     )
-    for widget in (models, method, size, template):
+    for widget in (models, method, size, template, precision):
         widget.change(foresee, plan_inputs, consequences, **QUIET)
+    gr.on(
+        [box.blur for box in own.values()] + [box.submit for box in own.values()],
+        foresee,
+        plan_inputs,
+        consequences,
+        **QUIET,
+    )
     start.click(begin, [*plan_inputs, name, owner], [started, name], api_visibility="private", concurrency_limit=1)
     return started
 
@@ -174,15 +187,36 @@ def _refused_file(problems: Sequence[Problem]) -> gr.DownloadButton:
     return gr.DownloadButton(value=path, visible=True)
 
 
-def _plan(settings: Settings, chats: Chats | None, model: str, method: str, size: str, template: str) -> Plan:
+def _plan(
+    settings: Settings, chats: Chats | None, model: str, method: str, size: str, template: str, precision: str = "",
+    *own: str,
+) -> Plan:  # fmt: skip
     if chats is None:
         raise PlanRefused(
             Problem("There are no chats to tune on yet.", "Upload a file or take the sample chats.", field="chats")
         )
-    return propose(chats.dataset, settings.permitted(model), method, size, template, base_models=settings.base_model)
+    settings.runs.mkdir(parents=True, exist_ok=True)
+    return propose(
+        chats.dataset, settings.permitted(model), method, size, template, base_models=settings.base_model,
+        free_bytes=shutil.disk_usage(settings.runs).free, precision=precision or None, **_own_numbers(own),
+    )  # fmt: skip
 
 
-def _plan_html(settings: Settings, chats: Chats | None, *chosen: str) -> str:
+def _own_numbers(own: Sequence[str]) -> dict[str, float]:
+    """What was typed into the advanced boxes, each field that is not empty. Raises PlanRefused with all that is no number."""
+    found, problems = {}, []
+    for (field, label), text in zip(OWN_FIELDS.items(), own, strict=False):
+        try:
+            if text and text.strip():
+                found[field] = float(text) if field == "learning_rate" else int(text)
+        except ValueError:
+            problems.append(Problem(f"{label} is {text!r}.", "Write a plain number, or leave it empty.", field=field))
+    if problems:
+        raise PlanRefused(*problems)
+    return found
+
+
+def _plan_html(settings: Settings, chats: Chats | None, *chosen: Any) -> str:
     """The plan's consequences in sentences, or every reason why it cannot be."""
     if chats is None:
         return tag("p", "Upload a file to see what a run would take.", class_="quiet")
@@ -191,6 +225,9 @@ def _plan_html(settings: Settings, chats: Chats | None, *chosen: str) -> str:
     except Refused as refusal:
         return problems_html(refusal.problems)
     sentences = forecast(plan, chats.dataset, base_models=settings.base_model).consequences
+    ahead = len(line.order(settings.runs)) + (line.training(settings.runs) is not None)
+    if ahead:
+        sentences = (f"{ahead} other {'run is' if ahead == 1 else 'runs are'} ahead of it on this machine.", *sentences)
     return tag("ul", "".join(tag("li", escape(sentence)) for sentence in sentences), class_="plain")
 
 

@@ -1,0 +1,48 @@
+"""`python -m tuning`: what the Tune tab does, from a file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dialogues.dialogue import Dataset
+from tuning.jobs import ROOT
+from tuning.runs import FINISHED, list_runs
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "tuning", *map(str, arguments)]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def plan(tmp_path: Path, tiny_model: Path, chats: Dataset) -> Path:
+    rows = [{"chat": e.dialogue.text, "summaries": list(e.references)} for part in chats.splits.values() for e in part]
+    (tmp_path / "chats.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    path = tmp_path / "plan.toml"
+    path.write_text(f'data = "chats.jsonl"\nbase_model = "{tiny_model}"\nsize = "quick"\nsteps = 12\nname = "March"\n')
+    return path
+
+
+@pytest.mark.slow
+def test_a_plan_becomes_a_finished_run_that_the_app_can_open(plan: Path) -> None:
+    said = command(plan)
+    assert said.returncode == 0, said.stderr
+    (run,) = list_runs(plan.parent / ".tuneproof" / "runs", "command line")
+    assert run.progress().state == FINISHED and run.plan.steps == 12 and run.record.name == "March"
+    assert "12 steps of 8 pairs" in said.stdout and run.id in said.stdout
+    again = command(run.folder)
+    assert again.returncode == 2 and "nothing left to do" in again.stderr
+
+
+def test_everything_wrong_with_a_plan_is_said_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text('size = "quick"\nepochs = 3\nsteps = "many"\n')
+    said = command(path)
+    assert said.returncode == 2 and "Traceback" not in said.stderr
+    assert all(words in said.stderr for words in ("no setting 'epochs'", "no chats", "steps is 'many'"))
+    assert command(tmp_path / "gone.toml").returncode == 2

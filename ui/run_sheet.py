@@ -1,0 +1,159 @@
+"""A run as HTML: its place or progress, the figures of now, its loss, its checkpoints with their scores, its log."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from statistics import mean
+
+from evaluation.report import Report
+from sharing.sheet import chart_html, tag
+from tuning import jobs
+from tuning.forecast import in_words
+from tuning.line import Place
+from tuning.runs import FINISHED, MEASURE, RUNNING, WAITING, Progress, Run
+
+Measuring = tuple[int, int, int] | None
+
+
+def state_html(run: Run, progress: Progress, place: Place | None, measuring: Measuring) -> str:
+    """Name, state, how far, what to know and what one may do."""
+    name = tag("b", escape(run.record.name)) + " " + tag("span", escape(run.plan.base_model), class_="quiet")
+    details = tag("span", escape(" · ".join(_details(progress, place))), class_="quiet")
+    parts = [
+        tag("p", name, class_="state"),
+        tag("p", f"{tag('b', escape(progress.state.capitalize()))} {details}", class_="state"),
+        _bar(progress),
+    ]
+    if progress.message and progress.state != WAITING:
+        quiet = progress.state in (RUNNING, FINISHED)
+        parts.append(tag("p", escape(progress.message), class_="quiet" if quiet else "notice"))
+    if measuring:
+        step, done, total = measuring
+        what = f"checkpoint {step}" if step else "zero-shot"
+        parts.append(tag("p", f"Measuring {what}: {done} of {total} test chats.", class_="quiet"))
+    if words := _advice(run, progress):
+        parts.append(tag("p", escape(words), class_="quiet"))
+    return "".join(parts)
+
+
+def _details(progress: Progress, place: Place | None) -> list[str]:
+    if progress.state == WAITING and place:
+        start = "start unknown" if place.starts_in is None else f"starts in {in_words(place.starts_in)}"
+        return [f"place {place.number} in line", start]
+    details = [f"step {progress.step:,} of {progress.steps:,}"]
+    if progress.eta_seconds is not None and not progress.over:
+        details.append(f"{in_words(progress.eta_seconds)} left")
+    return details
+
+
+def _bar(progress: Progress) -> str:
+    share = progress.step / max(progress.steps, 1)
+    return tag(
+        "div",
+        tag("i", "", style=f"width:{share:.1%}"),
+        class_="progress",
+        role="progressbar",
+        aria_label="Training",
+        aria_valuenow=f"{share:.0%}".rstrip("%"),
+        aria_valuemin=0,
+        aria_valuemax=100,
+    )
+
+
+def _advice(run: Run, progress: Progress) -> str:
+    if not progress.over:
+        return "You may close this page: the run goes on, and this address shows it again."
+    if progress.state == FINISHED:
+        return ""
+    if why := jobs.no_resume(run):
+        return f"It cannot be resumed. {why}"
+    step = run.resume_step()
+    where = f"goes on from checkpoint {step}, as if it had never stopped" if step else "starts again from the beginning"
+    return f"Resume {where}."
+
+
+def figures_html(progress: Progress) -> str:
+    """The figures of now in one strip; what is unknown is left out of it."""
+    if not progress.loss_curve:
+        return ""
+    first, last = (progress.validation_curve or [(0, None)])[0][1], (progress.validation_curve or [(0, None)])[-1][1]
+    cells = [
+        ("Training loss", _number(progress.loss_curve[-1][1]), f"gradient norm {_number(progress.gradient_norm)}"),
+        ("Validation loss", _number(last), f"{_number(first)} before tuning"),
+        ("Tokens a second", _count(progress.tokens_per_second), f"learning rate {_small(progress.learning_rate)}"),
+        ("Memory", _gigabytes(progress.memory_bytes), "held by the training process"),
+    ]
+    return tag("dl", "".join(_cell(*cell) for cell in cells), class_="kpis")
+
+
+def _cell(name: str, figure: str, beside: str) -> str:
+    shown = tag("dd", tag("div", escape(figure), class_="figure") + tag("div", escape(beside), class_="change"))
+    return tag("div", tag("dt", escape(name)) + shown, class_="kpi")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _small(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1e}"
+
+
+def _gigabytes(value: int | None) -> str:
+    return "–" if value is None else f"{value / 1e9:.1f} GB"
+
+
+def loss_html(progress: Progress) -> str:
+    if not progress.loss_curve:
+        return ""
+    from evaluation.charts import loss_figure
+
+    figure = loss_figure(progress.loss_curve, progress.validation_curve, progress.steps)
+    return chart_html(figure.to_json(), "Loss by step", "nats per token")
+
+
+def points_html(run: Run, steps: list[int], measured: list[int]) -> str:
+    """The checkpoints as they become whole, with what was measured of each on the test chats."""
+    if len(steps) < 2 and not measured:
+        return ""
+    heads = (
+        tag("th", "Checkpoint")
+        + tag("th", "ROUGE-L", class_="n")
+        + tag("th", "Unsupported facts a summary", class_="n")
+    )
+    rows = "".join(_point(run, step, step in measured) for step in steps)
+    return tag("div", tag("table", tag("tr", heads) + rows), class_="examples", style="margin-top:14px")
+
+
+def _point(run: Run, step: int, measured: bool) -> str:
+    name = tag("td", "zero-shot" if step == 0 else f"checkpoint {step}")
+    if not measured:
+        return tag("tr", name + tag("td", "whole, waits to be measured", class_="n quiet", colspan=2))
+    rouge, facts = _scores(run.folder, step)
+    return tag("tr", name + tag("td", _decimal(rouge, 1), class_="n") + tag("td", _decimal(facts, 2), class_="n"))
+
+
+@lru_cache(maxsize=512)
+def _scores(folder: Path, step: int) -> tuple[float | None, float | None]:
+    """Mean ROUGE-L and unsupported facts a summary; a report that is written never changes."""
+    report = Report.from_json(Run(folder).report(step) or {})
+    known = ([value for value in report.values(score) if value is not None] for score in ("rougeL", "unsupported"))
+    rouge, facts = (mean(values) if values else None for values in known)
+    return rouge, facts
+
+
+def _decimal(value: float | None, places: int) -> str:
+    return "unknown" if value is None else f"{value:.{places}f}"
+
+
+def log_html(run: Run) -> str:
+    logs = {"Training": run.log_tail(30), "Measuring": run.log_tail(10, MEASURE)}
+    return "".join(
+        tag("h4", name) + tag("div", escape(text or "nothing yet"), class_="log") for name, text in logs.items()
+    )
