@@ -81,14 +81,14 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks) -> gr.Tex
         size = gr.Radio(list(SIZES), value="quick", label="Size")
     template = gr.Dropdown(list(TEMPLATES), value=DEFAULT.name, label="Template")
     with gr.Accordion("Advanced", open=False):
-        own = {field: gr.Textbox(label=label, placeholder="chosen for you") for field, label in OWN_FIELDS.items()}
+        boxes = {field: gr.Textbox(label=label, placeholder="chosen for you") for field, label in OWN_FIELDS.items()}
         precision = gr.Dropdown(PRECISIONS, value="", label="Precision")
     consequences = sheet_box(elem_id="plan")
     name = gr.Textbox(label="Name of the run", placeholder="such as Billing team, October", max_length=LONGEST_NAME)
     start = gr.Button("Start", variant="primary", elem_id="start")
     sheet_box(tag("p", escape(PRIVACY), class_="quiet"))
 
-    plan_inputs = [chats, models, method, size, template, precision, *own.values()]
+    plan_inputs = [chats, models, method, size, template, precision, *boxes.values()]
     uploads = [source, file, test_file, dialogue_column, summary_column]
     taken = [chats, read, refused, own]
 
@@ -123,7 +123,7 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks) -> gr.Tex
     for widget in (models, method, size, template, precision):
         widget.change(foresee, plan_inputs, consequences, **QUIET)
     gr.on(
-        [box.blur for box in own.values()] + [box.submit for box in own.values()],
+        [box.blur for box in boxes.values()] + [box.submit for box in boxes.values()],
         foresee,
         plan_inputs,
         consequences,
