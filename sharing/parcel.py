@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from dialogues.dialogue import Refused
+from dialogues.dialogue import Problem, Refused
 from evaluation.comparison import compare_run
-from prompting.source import BUNDLED
+from prompting.model import Decoding
+from prompting.source import BUNDLED, config
 from sharing.download import model_card
 from tuning.plan import LORA
-from tuning.runs import Run
+from tuning.runs import Run, RunRefused
 
 TAKEN = ("*.safetensors", "*.json", "spiece.model")
-LEFT = ("whole.json", "trainer_state.json")  # ours, and what only training needs
+LEFT = (
+    "whole.json",
+    "trainer_state.json",
+    "generation_config.json",
+)  # ours, what only training needs, what is written anew
 
 
 def pack(run: Run, step: int, file: Path) -> Path:
@@ -22,9 +28,15 @@ def pack(run: Run, step: int, file: Path) -> Path:
 
     Raises RunRefused where that checkpoint is not whole.
     """
+    if not step:
+        raise RunRefused(
+            Problem("There is no checkpoint to pack yet.", "Wait until the first one is whole.", field="run")
+        )
     folder = Path(run.checkpoint_source(step))
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as parcel:  # weights do not shrink
         parcel.writestr("README.md", card(run, step))
+        if run.plan.method != LORA:
+            parcel.writestr("generation_config.json", json.dumps(_generation(folder)))
         for path in sorted({found for pattern in TAKEN for found in folder.glob(pattern)}):
             if path.name not in LEFT:
                 parcel.write(path, path.name)
@@ -48,6 +60,13 @@ def card(run: Run, step: int) -> str:
     return str(made)
 
 
+def _generation(folder: Path) -> dict[str, Any]:
+    """How `generate` answers as it was measured here, for whoever loads the folder with transformers."""
+    said, usual = config(folder), Decoding()
+    ids = {name: said.get(name) for name in ("decoder_start_token_id", "eos_token_id", "pad_token_id")}
+    return {**ids, "max_new_tokens": usual.max_new_tokens, "no_repeat_ngram_size": usual.no_repeat_ngram}
+
+
 def _how(run: Run, step: int) -> str:
     plan, dataset = run.plan, run.dataset
     method = "a LoRA adapter on" if plan.method == LORA else "all weights of"
@@ -57,12 +76,10 @@ def _how(run: Run, step: int) -> str:
         "learning rate": f"{plan.learning_rate:g}, linear warm-up and decay",
         "precision": plan.precision,
         "window": f"{plan.window} tokens",
-        "template": f"`{plan.prompt.pattern}`".replace("\n", " ⏎ "),
         "seed": str(plan.seed),
         "data": f"digest {dataset.digest}, {len(dataset.splits['train'])} training chats; the chats are not part of this file",
     }
     lines = "\n".join(f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in rows.items())
-    return (
-        "Tuned with TuneProof to summarise dialogues. Ask it with exactly the template below.\n\n| | |\n|---|---|\n"
-        + lines
-    )
+    asked = "\n".join(f"    {line}" for line in plan.prompt.pattern.splitlines())
+    intro = "Tuned with TuneProof to summarise dialogues. Ask it with exactly the template it was tuned with:"
+    return f"{intro}\n\n{asked}\n\n| | |\n|---|---|\n{lines}"

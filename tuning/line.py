@@ -62,8 +62,8 @@ def place(run: Run) -> Place | None:
     if run not in ordered:
         return None  # its turn came just now
     number = ordered.index(run)
-    left = [now.progress().eta_seconds] if now else []
-    ahead = left + [drawn[1] for other in ordered[:number] if (drawn := other.ticket())]
+    ahead = [_left(now)] if now else []
+    ahead += [other.expected_seconds() for other in ordered[:number]]
     known = [seconds for seconds in ahead if seconds is not None]
     return Place(number + 1, sum(known) if len(known) == len(ahead) else None)
 
@@ -82,7 +82,13 @@ def note_turn(run: Run) -> None:
 
 def _waiting(root: Path) -> list[tuple[int, Run]]:
     drawn = [(run.ticket(), run) for run in all_runs(root)]
-    return sorted([(ticket[0], run) for ticket, run in drawn if ticket], key=lambda pair: pair[0])
+    return sorted([(ticket, run) for ticket, run in drawn if ticket], key=lambda pair: pair[0])
+
+
+def _left(now: Run) -> float | None:
+    """Seconds until the run in training is over: as it says itself, or as was expected while it says nothing yet."""
+    eta = now.progress().eta_seconds
+    return now.expected_seconds() if eta is None else eta
 
 
 def _take_turn(turns: dict[str, int], owner: str) -> None:

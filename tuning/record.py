@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 WAITING, RUNNING, FINISHED = "waiting", "running", "finished"
 CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
 CANCELLED_WORDS = "Cancelled. The checkpoints made so far can still be used."
@@ -106,3 +108,23 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
             with suppress(json.JSONDecodeError):
                 if line.endswith("\n"):
                     yield json.loads(line)
+
+
+def note_process(path: Path, pid: int) -> None:
+    """Keep a process's number with its start time, because numbers are used again."""
+    try:
+        started: float | None = psutil.Process(pid).create_time()
+    except psutil.Error:
+        started = None
+    write(path, {"pid": pid, "started": started})
+
+
+def live_process(path: Path) -> psutil.Process | None:
+    """The process that was noted, where it is still the same one and no zombie; else None."""
+    try:
+        noted = read(path)
+        process = psutil.Process(noted["pid"])
+        same = noted["started"] is not None and abs(process.create_time() - noted["started"]) < 2
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (FileNotFoundError, psutil.Error):
+        return None

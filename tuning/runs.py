@@ -18,7 +18,7 @@ import psutil
 
 from dialogues.dialogue import Dataset, Problem, Refused
 from tuning.plan import Plan
-from tuning.record import (
+from tuning.record import (  # noqa: F401 (whoever works with runs gets its words here)
     CANCELLED,
     CANCELLED_WORDS,
     FAILED,
@@ -31,15 +31,12 @@ from tuning.record import (
     Record,
     State,
     lines,
+    live_process,
+    note_process,
     read,
     replace_text,
     write,
 )  # fmt: skip
-
-__all__ = [
-    "CANCELLED", "CANCELLED_WORDS", "FAILED", "FINISHED", "INTERRUPTED", "MEASURE", "RUNNING", "TRAIN", "WAITING", "Checkpoint",
-    "Progress", "Record", "Run", "RunRefused", "State", "all_runs", "create", "delete", "list_runs", "open_run", "owner_digest",
-]  # fmt: skip
 
 TRAIN, MEASURE = "train", "measure"  # the two processes that may work on a run
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -146,13 +143,19 @@ class Run:
         self.write_state(State(step=self.resume_step(), message="Waits for its turn."))
         self._process_file(TRAIN).unlink(missing_ok=True)
 
-    def ticket(self) -> tuple[int, float | None] | None:
-        """(place drawn, seconds it will take) of a run that waits; None for every other."""
+    def ticket(self) -> int | None:
+        """The place drawn by a run that waits; None for every other."""
+        drawn = self._drawn()
+        waits = drawn and not self._process_file(TRAIN).exists() and self.state().state == WAITING
+        return int(drawn["ticket"]) if waits else None
+
+    def expected_seconds(self) -> float | None:
+        """What a run was expected to take when it drew its ticket; None where nobody knew."""
+        return self._drawn().get("seconds")
+
+    def _drawn(self) -> dict[str, Any]:
         path = self.folder / "ticket.json"
-        if not path.is_file() or self._process_file(TRAIN).exists() or self.state().state != WAITING:
-            return None
-        drawn = read(path)
-        return drawn["ticket"], drawn["seconds"]
+        return read(path) if path.is_file() else {}
 
     # Progress: written by the child, read by everyone.
 
@@ -194,21 +197,11 @@ class Run:
 
     def note_process(self, job: str, pid: int) -> None:
         """Remember who works on this run; a process that has ended already is remembered as gone."""
-        try:
-            started: float | None = psutil.Process(pid).create_time()
-        except psutil.Error:
-            started = None
-        write(self._process_file(job), {"pid": pid, "started": started})
+        note_process(self._process_file(job), pid)
 
     def process(self, job: str) -> psutil.Process | None:
         """The live process of this job, or None."""
-        try:
-            noted = read(self._process_file(job))
-            process = psutil.Process(noted["pid"])
-            same = noted["started"] is not None and abs(process.create_time() - noted["started"]) < 2
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (FileNotFoundError, psutil.Error):
-            return None
+        return live_process(self._process_file(job))
 
     def alive(self, job: str) -> bool:
         return self.process(job) is not None
@@ -230,6 +223,10 @@ class Run:
     def reports(self) -> list[dict[str, Any]]:
         """All reports in order of steps."""
         return [read(self.folder / "reports" / f"{step}.json") for step in self.measured()]
+
+    @property
+    def preferences(self) -> Path:
+        return self.folder / "preferences.jsonl"  # what raters said, a line each
 
     def note_measuring(self, step: int, done: int, total: int) -> None:
         """Say how far the measuring of a checkpoint is: `done` of `total` chats."""

@@ -64,7 +64,8 @@ def _bar(progress: Progress) -> str:
 
 def _advice(run: Run, progress: Progress) -> str:
     if not progress.over:
-        return "You may close this page: the run goes on, and this address shows it again."
+        goes_on = "starts by itself" if progress.state == WAITING else "goes on"
+        return f"You may close this page: the run {goes_on}, and this address shows it again."
     if progress.state == FINISHED:
         return ""
     if why := jobs.no_resume(run):
@@ -83,7 +84,7 @@ def figures_html(progress: Progress) -> str:
         ("Training loss", _number(progress.loss_curve[-1][1]), f"gradient norm {_number(progress.gradient_norm)}"),
         ("Validation loss", _number(last), f"{_number(first)} before tuning"),
         ("Tokens a second", _count(progress.tokens_per_second), f"learning rate {_small(progress.learning_rate)}"),
-        ("Memory", _gigabytes(progress.memory_bytes), "held by the training process"),
+        ("Memory", _gigabytes(progress.memory_bytes), "of the training process"),
     ]
     return tag("dl", "".join(_cell(*cell) for cell in cells), class_="kpis")
 
@@ -122,11 +123,9 @@ def points_html(run: Run, steps: list[int], measured: list[int]) -> str:
     """The checkpoints as they become whole, with what was measured of each on the test chats."""
     if len(steps) < 2 and not measured:
         return ""
-    heads = (
-        tag("th", "Checkpoint")
-        + tag("th", "ROUGE-L", class_="n")
-        + tag("th", "Unsupported facts a summary", class_="n")
-    )
+    shown, wrapped = "display:table-cell", "white-space:normal"  # where the table is narrow, too
+    heads = tag("th", "Checkpoint", style=shown) + tag("th", "ROUGE-L", class_="n")
+    heads += tag("th", "Unsupported facts a summary", class_="n", style=wrapped)
     rows = "".join(_point(run, step, step in measured) for step in steps)
     return tag("div", tag("table", tag("tr", heads) + rows), class_="examples", style="margin-top:14px")
 
@@ -134,7 +133,7 @@ def points_html(run: Run, steps: list[int], measured: list[int]) -> str:
 def _point(run: Run, step: int, measured: bool) -> str:
     name = tag("td", "zero-shot" if step == 0 else f"checkpoint {step}")
     if not measured:
-        return tag("tr", name + tag("td", "whole, waits to be measured", class_="n quiet", colspan=2))
+        return tag("tr", name + tag("td", "not measured yet", class_="n quiet", colspan=2))
     rouge, facts = _scores(run.folder, step)
     return tag("tr", name + tag("td", _decimal(rouge, 1), class_="n") + tag("td", _decimal(facts, 2), class_="n"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -39,7 +40,7 @@ PRIVACY = (
 )
 
 
-PRECISIONS = [("chosen for this machine", ""), ("bf16", "bf16"), ("fp32", "fp32"), ("fp16", "fp16")]
+PRECISIONS = [("chosen for you", ""), ("bf16", "bf16"), ("fp32", "fp32"), ("fp16", "fp16")]
 OWN_FIELDS = {"steps": "Steps", "batch_size": "Pairs a step", "learning_rate": "Learning rate"}
 LONGEST_NAME = 80  # characters of a run's name
 
@@ -80,9 +81,12 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks) -> gr.Tex
         method = gr.Radio([("All weights", FULL), ("LoRA", LORA)], value=FULL, label="What to train")
         size = gr.Radio(list(SIZES), value="quick", label="Size")
     template = gr.Dropdown(list(TEMPLATES), value=DEFAULT.name, label="Template")
-    with gr.Accordion("Advanced", open=False):
-        boxes = {field: gr.Textbox(label=label, placeholder="chosen for you") for field, label in OWN_FIELDS.items()}
-        precision = gr.Dropdown(PRECISIONS, value="", label="Precision")
+    with gr.Accordion("Advanced", open=False), gr.Row():
+        boxes = {
+            field: gr.Textbox(label=label, placeholder="chosen for you", min_width=140)
+            for field, label in OWN_FIELDS.items()
+        }
+        precision = gr.Dropdown(PRECISIONS, value="", label="Precision", min_width=140)
     consequences = sheet_box(elem_id="plan")
     name = gr.Textbox(label="Name of the run", placeholder="such as Billing team, October", max_length=LONGEST_NAME)
     start = gr.Button("Start", variant="primary", elem_id="start")
@@ -232,5 +236,10 @@ def _plan_html(settings: Settings, chats: Chats | None, *chosen: Any) -> str:
 
 
 def own_runs(settings: Settings, owner: str) -> list[tuple[str, str]]:
-    """The owner's runs for a picker, the newest first: (name · state, id)."""
-    return [(f"{run.record.name} · {run.progress().state}", run.id) for run in list_runs(settings.runs, owner)]
+    """The owner's runs for a picker, the newest first: (name · day and time of the server's clock, id)."""
+    records = [(run.record, run.id) for run in list_runs(settings.runs, owner)]
+    return [(f"{record.name} · {_day(record.created)}", run_id) for record, run_id in records]
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%d %b, %H:%M", time.localtime(seconds)).lstrip("0")

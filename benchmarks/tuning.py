@@ -1,0 +1,131 @@
+"""Real tokens a second in tuning, ours beside what people use: `python benchmarks/tuning.py DIALOGSUM.jsonl [--rounds 3]`.
+
+FILE holds one JSON object a line with `dialogue` and `summary`. Every way trains the same model shape on the same pairs in
+batches of eight; rounds of all ways follow each other in one process, so that a busy machine is busy for all of them.
+A real token is one of a prompt or a summary; padding does not count. Printed are medians, and the ratio to the second way
+with the smallest and largest ratio of a round. The losses of each way are compared at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments, T5Config
+from transformers import T5ForConditionalGeneration as T5  # noqa: N814
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from prompting.catalog import DEFAULT
+from prompting.model import encode, open_tokenizer
+from prompting.source import find
+from tuning.trainer import Tuner
+
+WINDOW, BATCH = 512, 8
+SHAPES = {
+    "bundled": lambda: T5.from_pretrained(find("bundled").folder, dtype=torch.float32),
+    "flan-t5-small": lambda: T5(
+        T5Config(
+            vocab_size=32128, d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gated-gelu",
+            tie_word_embeddings=False, decoder_start_token_id=0, initializer_factor=0.05,
+        )
+    ),
+}  # fmt: skip
+
+
+class Course(DataCollatorForSeq2Seq):
+    """The course lab: prompt and summary of every pair padded to the window."""
+
+    def __call__(self, features: Any, return_tensors: Any = None) -> Any:
+        for pair in features:
+            pair["labels"] = [*pair["labels"], *[-100] * (WINDOW - len(pair["labels"]))]
+        self.padding, self.max_length = "max_length", WINDOW
+        return super().__call__(features, return_tensors)
+
+
+WAYS: dict[str, tuple[type, type, dict[str, Any]]] = {
+    "course lab: padded to 512": (Seq2SeqTrainer, Course, {}),
+    "run_summarization.py, its defaults": (Seq2SeqTrainer, DataCollatorForSeq2Seq, {}),
+    "the same, grouped by length": (
+        Seq2SeqTrainer, DataCollatorForSeq2Seq, {"train_sampling_strategy": "group_by_length"},
+    ),
+    "TuneProof, fp32": (Tuner, DataCollatorForSeq2Seq, {"optim": "adafactor"}),
+    "TuneProof, bf16": (Tuner, DataCollatorForSeq2Seq, {"optim": "adafactor", "bf16": True}),
+}  # fmt: skip
+
+
+def pairs(file: Path, tokenizer: Any, count: int) -> list[dict[str, list[int]]]:
+    """Prompt and summary of the first `count` dialogues in tokens, cut as in tuning."""
+    found = []
+    for line in file.read_text(encoding="utf-8").splitlines()[:count]:
+        row = json.loads(line)
+        ids, _ = encode(tokenizer, DEFAULT.pattern.replace("{dialogue}", row["dialogue"]), WINDOW)
+        labels, _ = encode(tokenizer, row["summary"], WINDOW)
+        found.append({"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels})
+    return found
+
+
+def trained(way: str, model: Any, tokenizer: Any, data: list[dict[str, list[int]]]) -> tuple[float, float]:
+    """(real tokens a second of one pass over the data, its mean loss)."""
+    trainer, collator, settings = WAYS[way]
+    run = trainer(
+        model=model,
+        args=Seq2SeqTrainingArguments(
+            "unused", num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-4, use_cpu=not torch.cuda.is_available(),
+            report_to="none", disable_tqdm=True, save_strategy="no", logging_strategy="no", seed=0, **settings,
+        ),
+        train_dataset=[dict(pair) for pair in data],
+        data_collator=collator(tokenizer),
+        processing_class=tokenizer,
+    )  # fmt: skip
+    run.callback_handler.callbacks = [
+        one for one in run.callback_handler.callbacks if "Printer" not in type(one).__name__
+    ]
+    began = time.perf_counter()
+    loss = run.train().training_loss
+    passed = time.perf_counter() - began
+    return sum(len(pair["input_ids"]) + len(pair["labels"]) for pair in data) / passed, loss
+
+
+def measure(make: Callable[[], Any], tokenizer: Any, data: list[dict[str, list[int]]], rounds: int) -> None:
+    speeds: dict[str, list[float]] = {way: [] for way in WAYS}
+    losses: dict[str, float] = {}
+    for _ in range(rounds):
+        for way in WAYS:
+            torch.manual_seed(0)
+            speed, losses[way] = trained(way, make(), tokenizer, data)
+            speeds[way].append(speed)
+    base = speeds[list(WAYS)[1]]
+    print("| way | real tokens/s | ratio (smallest to largest) | mean loss of the pass |\n|---|---|---|---|")
+    for way, found in speeds.items():
+        ratios = sorted(one / other for one, other in zip(found, base, strict=True))
+        spread = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        print(f"| {way} | {median(found):,.0f} | {spread} | {losses[way]:.3f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shape", choices=SHAPES, action="append")
+    given = parser.parse_args()
+    tokenizer = open_tokenizer(find("bundled").folder)
+    data = pairs(given.file, tokenizer, given.pairs)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    for shape in given.shape or SHAPES:
+        print(
+            f"\n{shape}: {len(data)} pairs, batches of {BATCH}, {given.rounds} rounds, {device}, torch {torch.__version__}\n"
+        )
+        measure(SHAPES[shape], tokenizer, data, given.rounds)
+
+
+if __name__ == "__main__":
+    main()
