@@ -15,10 +15,12 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from dialogues.dialogue import Dialogue, Turn
 from prompting.catalog import TEMPLATES
 from tuning.batches import GROUPS, batch, copying, corrupt, load
-from tuning.chats import Chat, chats, cut, labelled, varied
-from tuning.mixture import BAD, cases, held_out, public, read
+from tuning.chat_rows import BAD, read
+from tuning.chats import Chat, cut, labelled, varied
+from tuning.mixture_file import read_mixture
 from tuning.muon import BatchedMuon
-from tuning.pretrain import TOY, prepare, pretrain
+from tuning.pretrain import MIXTURE as SHIPPED
+from tuning.pretrain import TOY, new_model, pretrain
 from tuning.restate import said_by_agent, said_by_customer, sentences, third_person
 from tuning.tokenizer import SENTINELS
 
@@ -51,10 +53,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+MIXTURE = """
+tasks:
+- {name: summary, reader: chats, weight: 2, templates: [["summarize: {dialogue}", "{summary}"]]}
+- {name: fact, reader: chats, templates: [["{dialogue}\\n\\nWhat is the {label}?", "{value}"]]}
+"""
+
+
 @pytest.fixture(scope="module")
-def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mixture(data: Path) -> Path:
+    (data / "mixture.yaml").write_text(MIXTURE, encoding="utf-8")
+    return data / "mixture.yaml"
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, mixture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
-    pretrain(data, out, 0.02, TOY)
+    pretrain(data, out, 0.02, TOY, mixture)
     return out
 
 
@@ -66,9 +81,9 @@ def test_the_recipe_leaves_a_model_that_loads_offline_and_writes(trained: Path) 
     assert tokenizer.batch_decode(model.generate(**prompt, max_new_tokens=5))[0]
 
 
-def test_running_the_command_again_goes_on_from_the_saved_step(data: Path, trained: Path) -> None:
+def test_running_the_command_again_goes_on_from_the_saved_step(data: Path, mixture: Path, trained: Path) -> None:
     before = torch.load(trained / "state.pt", weights_only=True)["step"]
-    pretrain(data, trained, 0.04, TOY)
+    pretrain(data, trained, 0.04, TOY, mixture)
     assert torch.load(trained / "state.pt", weights_only=True)["step"] > before
     seconds = [json.loads(line)["seconds"] for line in (trained / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert seconds == sorted(seconds)
@@ -101,15 +116,15 @@ def test_muon_moves_a_matrix_by_one_rate_in_every_direction() -> None:
 @pytest.mark.parametrize(
     "text", ["Order #AB-1234 at 12:30, $4.50!", "naïve 日本 😀 “quoted”", "Customer: hi\nAgent: hello, it's me"]
 )
-def test_the_tokenizer_gives_every_text_back_and_knows_no_unknown(data: Path, trained: Path, text: str) -> None:
-    tokenizer = prepare(data, trained, TOY)
+def test_the_tokenizer_gives_every_text_back_and_knows_no_unknown(trained: Path, text: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(trained / "tokenizer")
     ids = tokenizer(text)["input_ids"]
     assert tokenizer.unk_token_id not in ids
     assert tokenizer.decode(ids, skip_special_tokens=True) == text
 
 
-def test_the_tokenizer_keeps_every_digit_apart(data: Path, trained: Path) -> None:
-    pieces = prepare(data, trained, TOY).tokenize("order 90210")
+def test_the_tokenizer_keeps_every_digit_apart(trained: Path) -> None:
+    pieces = AutoTokenizer.from_pretrained(trained / "tokenizer").tokenize("order 90210")
     assert [piece.strip("▁") for piece in pieces if piece.strip("▁").isdigit()] == list("90210")
 
 
@@ -190,18 +205,21 @@ def test_a_chat_is_read_as_request_and_outcome() -> None:
     assert said.outcome == "The agent has blocked the card 351531510, Ben."
 
 
-def test_the_mixture_is_the_same_for_the_same_seed_and_never_shows_a_held_out_chat(data: Path) -> None:
-    assert list(cases(data, 1)) == list(cases(data, 1))
-    assert any(held_out(chat) for chat in chats(data))
-    codes = {chat.facts["order"] for chat in chats(data) if held_out(chat)}
-    assert not any(code in case.prompt for case in cases(data, 1) for code in codes)
+def test_before_the_first_task_the_model_is_kept_on_its_own(trained: Path) -> None:
+    assert (trained / "pretrained" / "model.safetensors").stat().st_size > 0
 
 
-def test_every_shipped_template_is_taught(data: Path) -> None:
-    prompts = [case.prompt for seed in range(3) for case in cases(data, seed)]
+def test_a_new_models_first_heads_look_at_the_neighbours() -> None:
+    model = new_model(TOY, 600)
+    for stack, second in ((model.encoder, 17), (model.decoder, 2)):
+        bias = stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight
+        assert bias[1, 0] == bias[second, 1] == 4.0
+
+
+def test_every_shipped_template_is_taught() -> None:
+    taught = SHIPPED.read_text(encoding="utf-8")
     for template in TEMPLATES.values():
-        before, _, after = template.pattern.partition("{dialogue}")
-        assert any(prompt.startswith(before) and prompt.endswith(after) for prompt in prompts), template.name
+        assert json.dumps(template.pattern)[1:-1] in taught, template.name
 
 
 def test_bad_news_is_told_from_good_news() -> None:
@@ -212,6 +230,7 @@ def test_bad_news_is_told_from_good_news() -> None:
 def test_no_set_used_for_measuring_enters_the_mixture() -> None:
     if not SHARED.exists():
         pytest.skip("needs the public sets in ../shared/data, which are not part of the project")
-    names = {case.task for case in public(SHARED)}
-    assert names
+    mixture = read_mixture(SHIPPED, SHARED)
+    names = {task.name for task in mixture.tasks}
+    assert {task.name for task in mixture.held_out} == {"need", "film reviews", "film remarks", "encyclopedia topics"}
     assert not any(word in name.lower() for name in names for word in ("samsum", "dialogsum", "tweet"))

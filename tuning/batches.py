@@ -1,18 +1,20 @@
-"""Token arrays on disk, and from them the batch of each step: bare copying, span corruption, short chats, whole chats."""
+"""Token arrays on disk, and from them the batch of each step: bare copying, span corruption, tasks."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuning.objective import NO_LOSS
 from tuning.tokenizer import BYTES, EOS, PAD, SENTINELS, SPECIAL
 
-GROUPS = ("spans", "short", "tasks")
-NO_LOSS = -100
+GROUPS = ("spans", "tasks")
+PRETRAINING = 0.38  # of the training time goes into plain text, before any task is seen
 Arrays = dict[str, NDArray[Any]]
 Row = tuple[NDArray[Any], NDArray[Any]]
 
@@ -53,11 +55,12 @@ def load(path: Path) -> Arrays:
         return {name: stored[name] for name in stored.files}
 
 
-def shares(progress: float) -> tuple[float, float, float, float]:
-    """How often a batch is bare copying, span corruption, short chats, whole chats."""
-    copies = 0.7 if progress < 0.12 else 0.25 if progress < 0.4 else 0.05
-    spans, tasks = 0.03, (0.97 - copies) * min(0.8, 1.5 * progress)
-    return copies, spans, 1 - copies - spans - tasks, tasks
+def shares(progress: float) -> tuple[float, float, float]:
+    """How often a batch is bare copying, span corruption, tasks: first plain text, then the mixture."""
+    if progress < PRETRAINING:
+        copies = 0.6 if progress < 0.03 else 0.12
+        return copies, 1 - copies, 0.0
+    return 0.03, 0.07, 0.9
 
 
 def copying(tokens: int, vocabulary: int, longest: int, rng: np.random.Generator) -> list[Row]:
@@ -72,16 +75,16 @@ def copying(tokens: int, vocabulary: int, longest: int, rng: np.random.Generator
 
 
 def batch(
-    arrays: dict[str, Arrays], tokens: int, vocabulary: int, seed: int, step: int, progress: float
+    arrays: Mapping[str, Arrays], tokens: int, vocabulary: int, seed: int, step: int, progress: float
 ) -> dict[str, NDArray[np.int64]]:
     """The batch of `step`: it depends on nothing but the arguments, so that a resumed run needs no reader state.
 
-    Bare copying and short chats first, whole chats later. Rows are alike in length.
+    Bare copying and plain text first, tasks later. Rows are alike in length.
     """
     rng = np.random.default_rng((seed, step))
-    group = ("copies", *GROUPS)[rng.choice(4, p=shares(progress))]
+    group = ("copies", *GROUPS)[rng.choice(3, p=shares(progress))]
     if group == "copies":
-        return _padded(copying(tokens, vocabulary, 12 + int(100 * min(progress, 0.4)), rng))
+        return _padded(copying(tokens, vocabulary, 40, rng))
     chosen = arrays[group]
     ends = chosen["source_ends"]
     count, start = len(ends), int(np.searchsorted(ends, rng.random() * ends[-1]))  # by token: every case is as likely

@@ -1,8 +1,8 @@
 """The bundled base model's recipe: a tokenizer, span corruption and a mixture of chat tasks, from scratch on CPU or GPU.
 
-    python -m tuning.pretrain --data FOLDER --out FOLDER --minutes 60 [--toy]
+    python -m tuning.pretrain --data FOLDER --out FOLDER --minutes 60 [--mixture FILE] [--toy]
 
-FOLDER of `--data` holds `corpus/` and `star/` as `tuning.chats` reads them. `--out` receives `tokenizer/`, `arrays/`, `state.pt` (so that
+FOLDER of `--data` holds `corpus/` and `star/` as `tuning.chats` and the mixture read them. `--out` receives `tokenizer/`, `arrays/`, `state.pt` (so that
 the same command goes on where it stopped) and `model/`, a whole model in bf16 after every save. `--minutes` is training time in all.
 """
 
@@ -26,13 +26,17 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from prompting.catalog import TEMPLATES
-from tuning.batches import GROUPS, batch, corrupt, load, store
-from tuning.chats import chats
-from tuning.mixture import beginnings, cases, denoising, held_out
+from tuning import objective
+from tuning.batches import PRETRAINING, batch, corrupt, load, store
+from tuning.chat_rows import ChatRows
+from tuning.mixture import Mixture
+from tuning.mixture_file import read_mixture
 from tuning.muon import BatchedMuon
 from tuning.tokenizer import EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
 
 LONGEST = (448, 96)  # tokens of a prompt, of an answer
+STRETCH = 900  # characters of a text that span corruption reads at once
+MIXTURE = Path(__file__).resolve().parents[1] / "assets" / "mixture.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +45,39 @@ class Recipe:
 
     vocabulary: int = 8192
     width: int = 256
-    layers: int = 3
+    layers: int = 4
+    decoder_layers: int = 3
     heads: int = 4
     inner: int = 512
-    tokens: int = 4096
+    tokens: int = 8192
     muon_rate: float = 0.02
     adam_rate: float = 0.003
     seed: int = 0
-    texts: int = 120_000
-    save_minutes: float = 3.0
+    cases: int = 170_000
+    save_minutes: float = 4.0
+    compiled: bool = True
 
 
-TOY = Recipe(vocabulary=600, width=32, layers=1, heads=2, inner=64, tokens=512, texts=200, save_minutes=0.02)
+TOY = Recipe(
+    vocabulary=600,
+    width=32,
+    layers=1,
+    decoder_layers=1,
+    heads=2,
+    inner=64,
+    tokens=512,
+    cases=600,
+    save_minutes=0.02,
+    compiled=False,
+)
 
 
-def prepare(data: Path, out: Path, recipe: Recipe) -> PreTrainedTokenizerFast:
+def prepare(data: Path, out: Path, recipe: Recipe, mixture: Mixture) -> PreTrainedTokenizerFast:
     """Tokenizer and token arrays on disk, made once; whole when `arrays/whole.json` is there."""
     if not (out / "arrays" / "whole.json").exists():
-        texts = list(denoising(data, recipe.seed))
+        texts = [text[start : start + STRETCH] for text in dict.fromkeys(mixture.texts()) for start in range(0, min(len(text), 3 * STRETCH), STRETCH)]  # fmt: skip
         random.Random(recipe.seed).shuffle(texts)
-        learned = [(case.prompt, case.answer) for case in cases(data, recipe.seed)]
+        learned = [(case.prompt, case.answer) for case in islice(mixture.stream(), recipe.cases)]
         read = (f"{text} {answer}" for text, (_, answer) in zip(texts, learned, strict=False))
         tokenizer = PreTrainedTokenizerFast(
             tokenizer_object=train_tokenizer(read, recipe.vocabulary), pad_token=SPECIAL[PAD], eos_token=SPECIAL[EOS], unk_token=SPECIAL[2],
@@ -68,10 +85,8 @@ def prepare(data: Path, out: Path, recipe: Recipe) -> PreTrainedTokenizerFast:
         )  # fmt: skip
         tokenizer.save_pretrained(out / "tokenizer")
         (out / "arrays").mkdir(exist_ok=True)
-        short = [(case.prompt, case.answer) for case in beginnings(data, recipe.seed)]
-        store(out / "arrays" / "short.npz", _encode(tokenizer, short))
         store(out / "arrays" / "tasks.npz", _encode(tokenizer, learned))
-        store(out / "arrays" / "spans.npz", _corrupted(tokenizer, texts[: recipe.texts], recipe.seed))
+        store(out / "arrays" / "spans.npz", _corrupted(tokenizer, texts, recipe.seed))
         (out / "arrays" / "whole.json").write_text(json.dumps(asdict(recipe)))
     return PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
 
@@ -88,7 +103,7 @@ def _corrupted(tokenizer: PreTrainedTokenizerFast, texts: list[str], seed: int) 
     sentinels = tokenizer.convert_tokens_to_ids(list(SENTINELS))
     rng = random.Random(seed)
     return [
-        corrupt(ids[:160], sentinels, rng)
+        corrupt(ids[:224], sentinels, rng)
         for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
         if len(ids) > 15
     ]
@@ -104,10 +119,24 @@ def new_model(recipe: Recipe, vocabulary: int) -> T5ForConditionalGeneration:
         "num_heads": recipe.heads,
     }
     config = T5Config(
-        vocab_size=vocabulary, num_layers=recipe.layers, num_decoder_layers=recipe.layers, feed_forward_proj="gated-gelu", dropout_rate=0.0,
+        vocab_size=vocabulary, num_layers=recipe.layers, num_decoder_layers=recipe.decoder_layers, feed_forward_proj="gated-gelu", dropout_rate=0.0,
         tie_word_embeddings=True, n_positions=512, pad_token_id=PAD, eos_token_id=EOS, decoder_start_token_id=PAD, **shape,
     )  # fmt: skip
-    return T5ForConditionalGeneration(config)
+    model = T5ForConditionalGeneration(config)
+    look_around(model)
+    return model
+
+
+@torch.no_grad()
+def look_around(model: T5ForConditionalGeneration) -> None:
+    """Let the first head start out on the token before, the second on the one after (in the decoder: two before).
+
+    Copying needs "what stood after this?" in every layer; from a random start that takes millions of tokens to arise.
+    """
+    for stack, second in ((model.encoder, model.encoder.block[0].layer[0].SelfAttention.relative_attention_num_buckets // 2 + 1), (model.decoder, 2)):  # fmt: skip
+        bias = stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight  # (distance, head)
+        bias.zero_()
+        bias[1, 0] = bias[second, 1] = 4.0
 
 
 def optimizers(model: T5ForConditionalGeneration, recipe: Recipe) -> list[torch.optim.Optimizer]:
@@ -178,13 +207,14 @@ def export(model: T5ForConditionalGeneration, tokenizer: Path, folder: Path) -> 
     draft.rename(folder)
 
 
-def learn(training: Training, recipe: Recipe, step_batch: dict[str, NDArray[np.int64]], progress: float) -> float:
-    """One step; returns the loss."""
+def learn(training: Training, step_batch: dict[str, NDArray[np.int64]], progress: float, trunk: Any = None) -> float:
+    """One step; returns the loss. `trunk` is a compiled `objective.hidden_states`."""
     model, device = training.model, training.model.device
     for group in (group for one in training.optimizers for group in one.param_groups):
         group["lr"] = group.setdefault("top", group["lr"]) * rate(training.step + 1, progress)
     with torch.autocast(device.type, torch.bfloat16):
-        loss = model(**{name: torch.from_numpy(values).to(device) for name, values in step_batch.items()}).loss
+        tensors = {name: torch.from_numpy(values).to(device) for name, values in step_batch.items()}
+        loss = objective.loss(model, tensors, torch.bfloat16, trunk)
     training.step += 1
     training.tokens += int((step_batch["input_ids"] != PAD).sum() + (step_batch["labels"] >= 0).sum())
     loss.backward()
@@ -237,29 +267,27 @@ def matmul_peak(device: torch.device) -> float:
     return 2 * 2048**3 / min(seconds)
 
 
-def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe) -> None:
-    """Run or resume the recipe until `minutes` of training are done; `out/model` is a whole model after every save."""
+def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe, mixture_file: Path = MIXTURE) -> None:
+    """Run or resume the recipe until `minutes` of training are done; `out/model` is a whole model after every save.
+
+    `out/pretrained` is the model before its first task.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = prepare(data, out, recipe)
-    arrays = {name: load(out / "arrays" / f"{name}.npz") for name in GROUPS}
+    tokenizer = prepare(data, out, recipe, read_mixture(mixture_file, data, recipe.seed))
+    arrays = OnDemand(out / "arrays")
     model = new_model(recipe, len(tokenizer)).to("cuda" if torch.cuda.is_available() else "cpu").train()
-    model.set_attn_implementation(
-        "eager" if model.device.type == "cpu" else "sdpa"
-    )  # the position bias keeps a CPU off its fast path
     training = Training(model, optimizers(model, recipe))
     training.restore(out)
-    prompts = [
-        TEMPLATES["summarize"].render(chat.dialogue) for chat in islice(filter(held_out, chats(data)), 0, 400, 25)
-    ]
+    trunk = torch.compile(objective.hidden_states, dynamic=True) if recipe.compiled else None
+    kept = ChatRows(data, kept=True).chats
+    prompts = [TEMPLATES["summarize"].render(chat.dialogue) for chat in kept[:400:25]]
     mean, saved = math.nan, time.perf_counter()
     while training.seconds < minutes * 60:
         start, progress = time.perf_counter(), training.seconds / (minutes * 60)
-        loss = learn(
-            training,
-            recipe,
-            batch(arrays, recipe.tokens, len(tokenizer), recipe.seed, training.step, progress),
-            progress,
-        )
+        if progress >= PRETRAINING and not (out / "pretrained").exists():
+            export(model, out / "tokenizer", out / "pretrained")
+        drawn = batch(arrays, recipe.tokens, len(tokenizer), recipe.seed, training.step, progress)
+        loss = learn(training, drawn, progress, trunk)
         mean = loss if math.isnan(mean) else 0.98 * mean + 0.02 * loss
         training.seconds += time.perf_counter() - start
         if time.perf_counter() - saved > recipe.save_minutes * 60 or training.seconds >= minutes * 60:
@@ -268,14 +296,26 @@ def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe) -> None:
             saved = time.perf_counter()
 
 
+class OnDemand(dict[str, dict[str, NDArray[Any]]]):
+    """Token arrays by group, each read from its file when a batch first asks for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __missing__(self, group: str) -> dict[str, NDArray[Any]]:
+        self[group] = load(self.folder / f"{group}.npz")
+        return self[group]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, required=True, help="folder with corpus/ and star/")
     parser.add_argument("--out", type=Path, required=True, help="folder for the state and the model")
     parser.add_argument("--minutes", type=float, default=60.0, help="training time in all, over every resumption")
+    parser.add_argument("--mixture", type=Path, default=MIXTURE, help="what to teach: a YAML file (docs/flan.md)")
     parser.add_argument("--toy", action="store_true", help="a tiny shape that shows the recipe works")
     given = parser.parse_args()
-    pretrain(given.data, given.out, given.minutes, TOY if given.toy else Recipe())
+    pretrain(given.data, given.out, given.minutes, TOY if given.toy else Recipe(), given.mixture)
 
 
 if __name__ == "__main__":
