@@ -115,6 +115,19 @@ def test_a_validation_needs_no_gradient_and_gives_the_same_loss() -> None:
         assert not loss.requires_grad and loss.item() == pytest.approx(model(**batch).loss.item(), abs=1e-5)
 
 
+def test_dropout_drops_its_share_evenly_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    first, second = (objective._dropped(torch.ones(4_000_002), 0.1) for _ in range(2))
+    for lane in range(4):  # of one draw
+        assert (first[lane::4] == 0).float().mean().item() == pytest.approx(0.1, abs=1e-3)
+    assert first.unique().tolist() == pytest.approx([0, 1 / 0.9]) and first.mean().item() == pytest.approx(1, abs=1e-3)
+    both = ((first == 0) & (second == 0)).float().mean().item()
+    beside = ((first[1:] == 0) & (first[:-1] == 0)).float().mean().item()
+    assert both == pytest.approx(0.01, abs=5e-4) and beside == pytest.approx(0.01, abs=5e-4)
+    torch.manual_seed(0)
+    assert torch.equal(objective._dropped(torch.ones(4_000_002), 0.1), first)
+
+
 @pytest.mark.parametrize("lora", [False, True], ids=["whole", "lora"])
 def test_the_curve_is_that_of_the_stock_trainer(tmp_path: Path, lora: bool) -> None:
     stock, ours = (
