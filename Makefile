@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test check chats clean
+.PHONY: run test check chats base-model clean
 
 run: .venv/.user
 	.venv/bin/python app.py
@@ -18,6 +18,14 @@ check: .venv/.dev
 
 chats: .venv/.user
 	.venv/bin/python -m dialogues.situations assets
+
+# The bundled model's recipe. Alone: the whole of it in a minute, in small, on the sample chats. With DATA=FOLDER: the real one.
+base-model: .venv/.user
+ifdef DATA
+	.venv/bin/python -m tuning.pretrain --data $(DATA) --out $(or $(OUT),base-model) --minutes $(or $(MINUTES),120)
+else
+	.venv/bin/python -m tuning.pretrain --data assets/chats --mixture assets/mixture-toy.yaml --out $(or $(OUT),base-model) --minutes $(or $(MINUTES),0.5) --toy
+endif
 
 .venv/.made:
 	$(PYTHON) -m venv .venv

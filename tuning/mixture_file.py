@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from dialogues.dialogue import Problem
+from dialogues.dialogue import Example, Problem
 from tuning.chat_rows import ChatRows
 from tuning.chats import records
 from tuning.mixture import Mixture, MixtureRefused, Pair, TableRows, Task
@@ -103,7 +103,7 @@ class _Reading:
         if name not in self._opened:
             with path.open(encoding="utf-8-sig", newline="") as lines:
                 rows = csv.DictReader(lines) if path.suffix == ".csv" else records(path)
-                self._opened[name] = [{key: _text(cell) for key, cell in row.items()} for row in rows]
+                self._opened[name] = [_columns(row) for row in rows]
         return self._opened[name]
 
     def _chosen(self, rows: list[dict[str, str]], fields: dict[str, yaml.Node]) -> list[dict[str, str]]:
@@ -140,6 +140,15 @@ class _Reading:
 
 def _value(node: yaml.Node) -> Any:
     return yaml.SafeLoader("").construct_document(node)
+
+
+def _columns(row: dict[str, Any]) -> dict[str, str]:
+    """A row's cells as text; a chat in our own form becomes `dialogue`, `opening`, `summary`, `topic` and its facts."""
+    if "turns" not in row:
+        return {key: _text(cell) for key, cell in row.items()}
+    example = Example.from_json(row)
+    told = {"dialogue": example.dialogue.text, "opening": example.dialogue.turns[0].text}
+    return {**example.facts, **told, "summary": example.references[0], "topic": example.topic}
 
 
 def _text(cell: Any) -> str:

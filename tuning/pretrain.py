@@ -225,8 +225,13 @@ def learn(training: Training, step_batch: dict[str, NDArray[np.int64]], progress
     return float(loss.detach())
 
 
-def probe(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> tuple[float, list[str]]:
-    """Share of the names and numbers in greedy summaries of held-out chats that their prompts contain, and the summaries."""
+def probe(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> tuple[float | None, list[str]]:
+    """Share of the names and numbers in greedy summaries of held-out chats that their prompts contain, and the summaries.
+
+    The share is None where there is no such chat, or no name or number in any summary.
+    """
+    if not prompts:
+        return None, []
     training.model.eval()
     inputs = tokenizer(prompts, return_tensors="pt", padding=True, truncation=True, max_length=LONGEST[0]).to(
         training.model.device
@@ -240,7 +245,7 @@ def probe(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[
         for prompt, text in zip(prompts, texts, strict=True)
         for name in re.findall(r"\d[\w:.-]*\w|(?<=[a-z] )[A-Z]\w+", text)
     ]
-    return (sum(found) / len(found) if found else 0.0), texts
+    return (round(sum(found) / len(found), 3) if found else None), texts
 
 
 def report(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[str], loss: float, out: Path) -> None:
@@ -250,7 +255,7 @@ def report(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list
     work = 6 * sum(one.numel() for name, one in training.model.named_parameters() if "shared" not in name) * speed
     line = {
         "step": training.step, "seconds": round(training.seconds), "tokens": training.tokens, "tokens_per_second": round(speed),
-        "share_of_peak": round(work / matmul_peak(training.model.device), 3), "loss": round(loss, 3), "copied": round(copied, 3), "samples": texts[:4],
+        "share_of_peak": round(work / matmul_peak(training.model.device), 3), "loss": round(loss, 3), "copied": copied, "samples": texts[:4],
     }  # fmt: skip
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(line, ensure_ascii=False) + "\n")
