@@ -20,12 +20,14 @@ def settings_from_environment() -> Settings:
     """`TUNEPROOF_HOME` says where runs and published pages are kept: else /data where a Space mounts it, else here.
 
     `TUNEPROOF_KEY` signs numbers links: give it where the home folder does not last, so that they stay "issued here".
+    `TUNEPROOF_REPORT_TO` names trackers for runs, such as "trackio" or "tensorboard,mlflow"; none unless given.
     """
     mounted = Path("/data")
     usual = mounted / "tuneproof" if os.access(mounted, os.W_OK) else ROOT / ".tuneproof"
     home = Path(os.environ.get("TUNEPROOF_HOME") or usual)
     key = os.environ.get("TUNEPROOF_KEY", "")
-    return Settings(home, ROOT / "assets", local_models="SPACE_ID" not in os.environ, key=key)
+    trackers = tuple(name.strip() for name in os.environ.get("TUNEPROOF_REPORT_TO", "").split(",") if name.strip())
+    return Settings(home, ROOT / "assets", local_models="SPACE_ID" not in os.environ, trackers=trackers, key=key)
 
 
 settings = settings_from_environment()

@@ -158,8 +158,8 @@ def test_the_whole_path_from_upload_to_a_link_that_outlives_the_app(app, browser
     state.get_by_text("Finished").first.wait_for(timeout=TRAINED)
     steps = [checkpoint.step for checkpoint in app.run(run_id).checkpoints()]
     page.wait_for_function(
-        f"document.querySelectorAll('#run-points dd').length === {len(steps)} && "
-        "[...document.querySelectorAll('#run-points dd')].every((one) => one.textContent === 'measured')",
+        f"document.querySelectorAll('#run-points tr').length === {len(steps) + 1} && "
+        "!document.querySelector('#run-points').textContent.includes('not measured yet')",
         timeout=TRAINED,
     )
 
@@ -207,6 +207,10 @@ def test_a_killed_training_is_shown_as_interrupted_and_never_as_running(app, pag
     page.locator("#run-state").get_by_text("Interrupted").first.wait_for()
     page.reload()
     page.locator("#run-state").get_by_text("Interrupted").first.wait_for()
+    page.locator("#resume").click()
+    page.locator("#run-state").get_by_text("Running").first.wait_for(timeout=TRAINED)
+    page.locator("#cancel").click()
+    page.locator("#run-state").get_by_text("Cancelled").first.wait_for(timeout=TRAINED)
 
 
 def test_a_run_can_be_cancelled_and_deleted_and_leaves_nothing(app, page, upload):

@@ -244,3 +244,16 @@ def spoil(folder: str) -> None:
 
     trainer.Keeper.write = write  # type: ignore[method-assign]
     train.main(folder)
+
+
+def test_a_tracker_is_told_the_curves_where_it_was_asked_for_and_only_there(
+    make_run: Callable[..., Run], processes: Any
+) -> None:
+    pytest.importorskip("tensorboardX")
+    told, untold = make_run(), make_run()
+    told.track(["tensorboard"])
+    for run in (told, untold):
+        assert child(processes, finish, run) == 0
+    assert list(told.folder.rglob("events.*")) and not list(untold.folder.rglob("events.*"))
+    with pytest.raises(RunRefused, match="no tracker nobody"):
+        jobs.enqueue(make_run(), trackers=["nobody"])

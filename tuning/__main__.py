@@ -3,7 +3,7 @@
     data = "chats.csv"            # or "sample": the chats we ship; read as the Tune tab reads an upload
     name = "Billing team"
     base_model = "bundled"        # all below may be left out: test, home, method, size, template, steps, batch_size,
-    size = "quick"                # learning_rate, window, precision, seed
+    size = "quick"                # learning_rate, window, precision, seed, report_to (a tracker: trackio, tensorboard, wandb or mlflow)
 
 The run stands in the same line as those of the screen, is kept in `home` (".tuneproof" beside the plan unless given) and
 can be opened in the app by the id that is printed. Ctrl-C leaves it running.
@@ -32,7 +32,7 @@ SAMPLE = Path(__file__).resolve().parents[1] / "assets" / "chats"
 CHOICES = ("base_model", "method", "size", "template")
 OWN = ("steps", "batch_size", "learning_rate", "window", "precision", "seed")
 NUMBERS: dict[str, Any] = {"steps": int, "batch_size": int, "learning_rate": int | float, "window": int, "seed": int}
-KEYS = {"data", "test", "name", "home", *CHOICES, *OWN}
+KEYS = {"data", "test", "name", "home", "report_to", *CHOICES, *OWN}
 
 
 def main(path: Path) -> int:
@@ -64,7 +64,7 @@ def _begun(path: Path) -> Run:
     known = forecast(plan, dataset)
     print(*known.consequences, sep="\n")
     run = create(home / "runs", plan, dataset, str(chosen.get("name") or dataset.name), "command line")
-    jobs.enqueue(run, known.seconds)
+    jobs.enqueue(run, known.seconds, [chosen["report_to"]] if "report_to" in chosen else [])
     print(f"Run {run.id} in {run.folder}")
     return run
 

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -20,14 +22,25 @@ ROOT = Path(__file__).resolve().parents[1]
 # measuring while training, a step is several times quicker so.
 PATIENT = ("env", "OMP_WAIT_POLICY=PASSIVE")
 GRACE = 30.0  # seconds between asking a process to stop and killing it
+TRACKERS = {
+    "trackio": ("trackio",),
+    "tensorboard": ("tensorboard", "tensorboardX"),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+}
 LOOK = 2.0  # seconds between two looks at the line
 
 
-def enqueue(run: Run, seconds: float | None = None) -> None:
+def enqueue(run: Run, seconds: float | None = None, trackers: Sequence[str] = ()) -> None:
     """Stand in the line, and begin at once where nobody is ahead. `seconds` is what the run is expected to take.
 
-    Raises RunRefused unless the run is new.
+    `trackers` (of TRACKERS) are told the curves, too. Raises RunRefused unless the run is new and they are installed.
     """
+    if missing := [name for name in trackers if not any(map(find_spec, TRACKERS.get(name, ())))]:
+        known = f"Known are {', '.join(TRACKERS)}; pip install the one you want."
+        raise _refusal(f"There is no tracker {', '.join(missing)} on this machine.", known)
+    if trackers:
+        run.track(trackers)
     with line.locked(run.folder.parent):
         if run.progress().state != WAITING or run.ticket() or run.alive(TRAIN):
             raise _refusal("This run has been started already.", "Make a new one from the same plan.")

@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,14 @@ class Run:
         path = self.folder / "ticket.json"
         return read(path) if path.is_file() else {}
 
+    def track(self, trackers: Sequence[str]) -> None:
+        """Name the trackers that this run reports to, by transformers' names; none unless this was called."""
+        write(self.folder / "trackers.json", {"names": list(trackers)})
+
+    def trackers(self) -> list[str]:
+        path = self.folder / "trackers.json"
+        return list(read(path)["names"]) if path.is_file() else []
+
     # Progress: written by the child, read by everyone.
 
     def write_state(self, state: State) -> None:
@@ -283,9 +291,8 @@ def delete(run: Run) -> None:
     """Remove a run and all that was stored for it. Raises RunRefused while a process works on it."""
     if (run.alive(TRAIN) and not run.progress().over) or run.alive(MEASURE):
         raise _refusal("The run is still going on.", "Cancel it first.")
-    grave = run.folder.replace(
-        run.folder.with_name(f".deleted-{run.id}")
-    )  # gone for everyone at once, though its files take a moment
+    # Gone for everyone at once, though its files take a moment.
+    grave = run.folder.replace(run.folder.with_name(f".deleted-{run.id}"))
     shutil.rmtree(grave)
 
 

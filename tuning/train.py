@@ -81,7 +81,7 @@ def train(run: Run, reporter: Reporter) -> str:
     save_and_reload(keeper, model, run.rehearsal_folder)
     trainer = Tuner(
         model=model,
-        args=arguments(plan, run.checkpoint_folder(0).parent, bool(held_out) and not run.validated(since)),
+        args=arguments(run, bool(held_out) and not run.validated(since)),
         train_dataset=pairs,
         eval_dataset=held_out or None,  # a list is a map-style data set, too
         data_collator=DataCollatorForSeq2Seq(tokenizer),  # pads to the batch's longest; labels with -100

@@ -17,7 +17,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from prompting.source import Source
 from tuning import objective
-from tuning.plan import LORA, Plan
+from tuning.plan import LORA
 from tuning.runs import Run
 
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "spiece.model")
@@ -138,10 +138,11 @@ class Keeper:
                 shutil.copy(file, folder)
 
 
-def arguments(plan: Plan, folder: Path, validate_first: bool) -> Seq2SeqTrainingArguments:
+def arguments(run: Run, validate_first: bool) -> Seq2SeqTrainingArguments:
     """The trainer's settings; what to keep and when is the reporter's business."""
+    plan = run.plan
     return Seq2SeqTrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(run.checkpoint_folder(0).parent),
         max_steps=plan.steps,
         per_device_train_batch_size=plan.batch_size,
         per_device_eval_batch_size=plan.batch_size,
@@ -157,7 +158,10 @@ def arguments(plan: Plan, folder: Path, validate_first: bool) -> Seq2SeqTraining
         include_num_input_tokens_seen="non_padding",
         eval_on_start=validate_first,
         save_strategy="no",
-        report_to="none",
+        report_to=run.trackers() or "none",
+        run_name=run.record.name,
+        project="tuneproof",
+        trackio_static_space_id=False,  # nothing is published on anybody's behalf
         disable_tqdm=True,
     )
 

@@ -13,6 +13,8 @@ from prompting.source import BUNDLED, ModelRefused
 from sharing.link import signing_key
 from sharing.snapshot import Snapshots
 
+RECORDED = "recorded"  # what the comparison we ship is called among runs
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -21,6 +23,7 @@ class Settings:
     home: Path
     assets: Path
     local_models: bool = True
+    trackers: tuple[str, ...] = ()  # that runs report to, besides their own folder
     key: str = ""
 
     @property

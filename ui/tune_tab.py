@@ -116,7 +116,7 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks) -> gr.Tex
             plan = _plan(settings, found, *chosen)
             dataset = found.dataset if found else settings.sample_set()
             run = create(settings.runs, plan, dataset, (title or "").strip()[:LONGEST_NAME] or dataset.name, key)
-            jobs.enqueue(run, forecast(plan, dataset, base_models=settings.base_model).seconds)
+            jobs.enqueue(run, forecast(plan, dataset, base_models=settings.base_model).seconds, settings.trackers)
         return run.id, ""
 
     changed = [demo.load, source.change, file.change, test_file.change, dialogue_column.submit, summary_column.submit]
