@@ -88,6 +88,8 @@ class Reporter(TrainerCallback):
     ) -> None:
         if self.stopping:
             raise Stopped
+        if time.time() - (self._state.updated or 0) > HEARTBEAT:
+            self.say()
 
     def _beat(self, state: TrainerState, **more: Any) -> None:
         passed = time.monotonic() - (self._began or 0.0)

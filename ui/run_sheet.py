@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -14,6 +15,7 @@ from tuning.forecast import in_words
 from tuning.line import Place
 from tuning.runs import FINISHED, MEASURE, RUNNING, WAITING, Progress, Run
 
+SILENCE = 3  # minutes without a heartbeat that are told
 Measuring = tuple[int, int, int] | None
 
 
@@ -29,6 +31,9 @@ def state_html(run: Run, progress: Progress, place: Place | None, measuring: Mea
     if progress.message and progress.state != WAITING:
         quiet = progress.state in (RUNNING, FINISHED)
         parts.append(tag("p", escape(progress.message), class_="quiet" if quiet else "notice"))
+    if minutes := silent_minutes(progress):
+        words = f"It has said nothing for {minutes} minutes: its steps are very slow, or it hangs. Cancel ends it."
+        parts.append(tag("p", words, class_="notice"))
     if measuring:
         step, done, total = measuring
         what = f"checkpoint {step}" if step else "zero-shot"
@@ -36,6 +41,14 @@ def state_html(run: Run, progress: Progress, place: Place | None, measuring: Mea
     if words := _advice(run, progress):
         parts.append(tag("p", escape(words), class_="quiet"))
     return "".join(parts)
+
+
+def silent_minutes(progress: Progress) -> int:
+    """Minutes since a run in training last said anything, 0 while that is nothing to speak of."""
+    if progress.state != RUNNING or progress.updated is None:
+        return 0
+    minutes = int((time.time() - progress.updated) / 60)
+    return minutes if minutes >= SILENCE else 0
 
 
 def _details(progress: Progress, place: Place | None) -> list[str]:

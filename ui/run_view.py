@@ -17,7 +17,7 @@ from tuning import jobs, line
 from tuning.runs import FINISHED, MEASURE, Run, RunRefused, open_run, owner_digest
 from ui.look import QUIET, proof, sheet_box
 from ui.refusals import as_messages
-from ui.run_sheet import figures_html, log_html, loss_html, points_html, state_html
+from ui.run_sheet import figures_html, log_html, loss_html, points_html, silent_minutes, state_html
 from ui.settings import Settings
 from ui.tune_tab import own_runs
 
@@ -131,7 +131,7 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
     progress, measuring, measured = run.progress(), run.measuring(), run.measured()
     place, busy = line.place(run), run.alive(MEASURE)
     steps = [checkpoint.step for checkpoint in run.checkpoints()]
-    told = (progress.state, progress.step, progress.updated, len(progress.loss_curve), place)
+    told = (progress.state, progress.step, progress.updated, silent_minutes(progress), len(progress.loss_curve), place)
     now = (run.id, *told, busy, measuring, measured, steps)
     if now == seen:
         return gr.skip()
