@@ -15,6 +15,7 @@ from tuning.tokenizer import BYTES, EOS, PAD, SENTINELS, SPECIAL
 
 GROUPS = ("spans", "tasks")
 PRETRAINING = 0.38  # of the training time goes into plain text, before any task is seen
+ALIKE = 16  # tokens: prompts this close in length are ordered by their answers
 Arrays = dict[str, NDArray[Any]]
 Row = tuple[NDArray[Any], NDArray[Any]]
 
@@ -37,8 +38,8 @@ def corrupt(ids: list[int], sentinels: list[int], rng: random.Random) -> tuple[l
 
 
 def store(path: Path, pairs: list[tuple[list[int], list[int]]]) -> None:
-    """Write prompt and answer ids to an `.npz`, sorted by length, so that neighbours make a batch."""
-    pairs = sorted(pairs, key=lambda pair: len(pair[0]) + 3 * len(pair[1]))
+    """Write prompt and answer ids to an `.npz`; neighbours are alike in both lengths, so that a batch has hardly any padding."""
+    pairs = sorted(pairs, key=lambda pair: (len(pair[0]) // ALIKE, len(pair[1])))
     flat: dict[str, Any] = {
         name: np.fromiter((one for pair in pairs for one in pair[side]), np.uint16)
         for side, name in enumerate(("source", "target"))
@@ -86,8 +87,8 @@ def batch(
     if group == "copies":
         return _padded(copying(tokens, vocabulary, 40, rng))
     chosen = arrays[group]
-    ends = chosen["source_ends"]
-    count, start = len(ends), int(np.searchsorted(ends, rng.random() * ends[-1]))  # by token: every case is as likely
+    ends = chosen["target_ends"]
+    count, start = len(ends), int(np.searchsorted(ends, rng.random() * ends[-1]))  # every token that teaches is as likely
     rows: list[Row] = []
     widest = [0, 0]
     for row in range(start, count):

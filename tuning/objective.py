@@ -65,14 +65,14 @@ class _CrossEntropy(torch.autograd.Function):
         return hidden_grad * share.to(hidden_grad.dtype), (weight_grad * share).to(hidden_grad.dtype), None
 
 
-def loss(model: T5ForConditionalGeneration, batch: dict[str, Tensor], dtype: torch.dtype, trunk: Any = None) -> Tensor:
-    """The mean cross-entropy in nats over the labels that are not padding; `trunk` may be a compiled `hidden_states`.
+def loss(model: T5ForConditionalGeneration, batch: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
+    """The mean cross-entropy in nats over the labels that are not padding.
 
     `batch` holds `input_ids` and `attention_mask` (rows, source) and `labels` (rows, target). With `dtype` float32 it is
     `model(**batch).loss` to rounding; with bfloat16, call it under autocast. The model's modules are called one by one, so
     adapters on its linear layers work; `covers` says for which models all this holds.
     """
-    decoded = (trunk or hidden_states)(model, batch["input_ids"], batch["attention_mask"], batch["labels"], dtype)
+    decoded = hidden_states(model, batch["input_ids"], batch["attention_mask"], batch["labels"], dtype)
     counted = batch["labels"] != NO_LOSS
     hidden = decoded[counted]
     if model.config.scale_decoder_outputs:

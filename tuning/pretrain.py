@@ -55,7 +55,6 @@ class Recipe:
     seed: int = 0
     cases: int = 170_000
     save_minutes: float = 4.0
-    compiled: bool = True
 
 
 TOY = Recipe(
@@ -68,7 +67,6 @@ TOY = Recipe(
     tokens=512,
     cases=600,
     save_minutes=0.02,
-    compiled=False,
 )
 
 
@@ -207,14 +205,14 @@ def export(model: T5ForConditionalGeneration, tokenizer: Path, folder: Path) -> 
     draft.rename(folder)
 
 
-def learn(training: Training, step_batch: dict[str, NDArray[np.int64]], progress: float, trunk: Any = None) -> float:
-    """One step; returns the loss. `trunk` is a compiled `objective.hidden_states`."""
+def learn(training: Training, step_batch: dict[str, NDArray[np.int64]], progress: float) -> float:
+    """One step; returns the loss."""
     model, device = training.model, training.model.device
     for group in (group for one in training.optimizers for group in one.param_groups):
         group["lr"] = group.setdefault("top", group["lr"]) * rate(training.step + 1, progress)
     with torch.autocast(device.type, torch.bfloat16):
         tensors = {name: torch.from_numpy(values).to(device) for name, values in step_batch.items()}
-        loss = objective.loss(model, tensors, torch.bfloat16, trunk)
+        loss = objective.loss(model, tensors, torch.bfloat16)
     training.step += 1
     training.tokens += int((step_batch["input_ids"] != PAD).sum() + (step_batch["labels"] >= 0).sum())
     loss.backward()
@@ -283,7 +281,6 @@ def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe, mixture_file
     model = new_model(recipe, len(tokenizer)).to("cuda" if torch.cuda.is_available() else "cpu").train()
     training = Training(model, optimizers(model, recipe))
     training.restore(out)
-    trunk = torch.compile(objective.hidden_states, dynamic=True) if recipe.compiled else None
     kept = ChatRows(data, kept=True).chats
     prompts = [TEMPLATES["summarize"].render(chat.dialogue) for chat in kept[:400:25]]
     mean, saved = math.nan, time.perf_counter()
@@ -292,7 +289,7 @@ def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe, mixture_file
         if progress >= PRETRAINING and not (out / "pretrained").exists():
             export(model, out / "tokenizer", out / "pretrained")
         drawn = batch(arrays, recipe.tokens, len(tokenizer), recipe.seed, training.step, progress)
-        loss = learn(training, drawn, progress, trunk)
+        loss = learn(training, drawn, progress)
         mean = loss if math.isnan(mean) else 0.98 * mean + 0.02 * loss
         training.seconds += time.perf_counter() - start
         if time.perf_counter() - saved > recipe.save_minutes * 60 or training.seconds >= minutes * 60:
