@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -82,7 +83,8 @@ def watch(root: Path) -> None:
 
     def look() -> None:
         while True:
-            advance(root)
+            with suppress(OSError):  # a run that is deleted meanwhile, a disk that is full: the next look comes soon
+                advance(root)
             time.sleep(LOOK)
 
     threading.Thread(target=look, daemon=True).start()
