@@ -55,8 +55,8 @@ def _told(run: Run, reporter: Reporter) -> int:
         hopeless = "It would end the same way again." if isinstance(error, (Refused, DivergedError)) else ""
         reporter.say(state=FAILED, message=reason(error), eta_seconds=None, no_resume=hopeless)
         return 1
-    run.forget_resume(before=None)
     reporter.say(state=FINISHED, message=message, eta_seconds=0.0)
+    run.forget_resume(before=None)
     return 0
 
 
