@@ -109,7 +109,8 @@ def encode(tokenizer: Any, text: str, window: int) -> tuple[list[int], int]:
 @lru_cache(maxsize=8)
 def open_tokenizer(folder: Path) -> Any:
     """The folder's own tokenizer. Raises ModelRefused."""
-    from transformers import AutoTokenizer
+    with _importing:
+        from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -119,7 +120,8 @@ def open_tokenizer(folder: Path) -> Any:
 
 def open_weights(source: Source, dtype: Any) -> Any:
     """The full model in torch's `dtype`, any adapter merged into it, on the CPU. Raises ModelRefused."""
-    from transformers import AutoModelForSeq2SeqLM, GenerationConfig
+    with _importing:
+        from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
     try:
         model = AutoModelForSeq2SeqLM.from_pretrained(
@@ -137,6 +139,7 @@ def open_weights(source: Source, dtype: Any) -> Any:
 
 _loaded: OrderedDict[tuple[Source, str], LocalSummarizer] = OrderedDict()
 _lock = threading.Lock()
+_importing = threading.Lock()  # transformers is made lazily: a second thread would see it half made
 
 
 def _open(source: Source) -> LocalSummarizer:

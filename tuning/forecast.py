@@ -19,7 +19,7 @@ from tuning.plan import FULL, LORA, RANK, Plan, disk_bytes, known_parameters, pa
 FITS, TIGHT, TOO_LARGE = "fits", "tight", "will not fit"
 # Arithmetic (6 x parameters x tokens) a second and core, measured on the bundled model's shape; twelve cores at most
 # are counted, because a step's small products cannot keep more of them busy.
-RATES = {"fp32": 5.5e10, "bf16": 9e10}
+RATES = {"fp32": 6e10, "bf16": 1.2e11}
 MOST_CORES = 12
 START_UP = 15.0  # seconds until the first step
 CHARACTERS = 3.5  # a token of English, for a model whose own tokens are not here to be counted

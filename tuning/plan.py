@@ -206,6 +206,8 @@ def _target_problems(plan: Plan, dataset: Dataset, base_models: Path) -> list[Pr
     """A summary that is cut teaches the model to stop in the middle of a sentence."""
     references = [text for example in dataset.splits["train"] for text in example.references]
     long = [text for text in references if len(text.encode()) >= plan.window]  # a token is a byte at least
+    if len(long) <= MOST_CUT * len(references):
+        return []
     try:
         find(plan.base_model, base_models, fetch=False)
         cut = sum(length > plan.window for length in count_tokens(plan.base_model, long, base_models))
