@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from dialogues.dialogue import Example, Problem, Refused, Turn
-from evaluation.findings import CheckpointScores, badges, best_step, spoken_of, verdict
+from evaluation.findings import CheckpointScores, badges, best_step, power, spoken_of, verdict
 from evaluation.measure import lead3, text_scores
 from evaluation.report import ExampleResult, Report, Signature
-from evaluation.significance import Interval, intervals
+from evaluation.significance import Interval, holm, intervals
 from tuning.runs import Run
 
 SCHEMA = 1
@@ -131,7 +131,7 @@ def compare(reports: Sequence[Report], examples: Sequence[Example], title: str) 
         best=best,
         chosen=chosen,
         verdict=verdict(checkpoints, best, chosen),
-        badges=badges(reports),
+        badges=(*badges(reports), *power(checkpoints, chosen)),
         rows=tuple(_row(example, reports, index) for index, example in enumerate(examples)),
     )
 
@@ -202,11 +202,21 @@ def _checkpoints(reports: Sequence[Report]) -> tuple[CheckpointScores, ...]:
     table = np.concatenate([values, values[1:] - values[0]]).reshape(-1, values.shape[-1]).T
     found = intervals(table)
     lines = [dict(zip(names, found[at : at + len(names)], strict=True)) for at in range(0, len(found), len(names))]
-    means, changes = lines[: len(reports)], [{}, *lines[len(reports) :]]
+    means = [{name: replace(mean, p=None) for name, mean in line.items()} for line in lines[: len(reports)]]
+    changes = [{}, *_corrected(lines[len(reports) :])]
     return tuple(
         CheckpointScores(report.step, report.signature.model, mean, change)
         for report, mean, change in zip(reports, means, changes, strict=True)
     )
+
+
+def _corrected(changes: Sequence[Mapping[str, Interval]]) -> list[dict[str, Interval]]:
+    """The changes with each score's p made to hold for all checkpoints together."""
+    adjusted = {name: holm([change[name].p for change in changes]) for name in (changes[0] if changes else ())}
+    return [
+        {name: replace(interval, p=adjusted[name][at]) for name, interval in change.items()}
+        for at, change in enumerate(changes)
+    ]
 
 
 def _known(values: Sequence[float | None]) -> list[float]:

@@ -37,7 +37,7 @@ def label(step: int) -> str:
 
 
 def best_step(checkpoints: Sequence[CheckpointScores]) -> int | None:
-    """The step with the highest mean ROUGE-L among those whose change from zero-shot lies above 0 with its interval."""
+    """The step with the highest mean ROUGE-L among those whose change from zero-shot is above 0 by interval and p."""
     better = [checkpoint for checkpoint in checkpoints if _change(checkpoint, "rougeL").above_zero]
     return max(better, key=_overlap).step if better else None
 
@@ -74,6 +74,21 @@ def badges(reports: Sequence[Report]) -> tuple[str, ...]:
         _tally("Word for word as zero-shot", reports[1:], lambda report: _same(zero_shot, report), max(1, n // 2)),
     ]
     return tuple(badge for badge in found if badge)
+
+
+def power(checkpoints: Sequence[CheckpointScores], chosen: int) -> tuple[str, ...]:
+    """What this many chats can show at all, and how many looks were corrected for, in a sentence each."""
+    by_step = {checkpoint.step: checkpoint for checkpoint in checkpoints}
+    change, looks = _change(by_step[chosen], "rougeL"), len(checkpoints) - 1
+    found = [
+        f"{change.n} chats show a true change of {number(change.detectable)} ROUGE-L or more four times out of five; smaller ones may go unseen."
+        if change.detectable
+        else "",
+        f"{looks} checkpoints were compared with zero-shot: a change counts only where it holds after Holm's correction for all of them."
+        if looks > 1
+        else "",
+    ]
+    return tuple(sentence for sentence in found if sentence)
 
 
 def _tally(title: str, reports: Sequence[Report], count: Callable[[Report], int], least: int) -> str:

@@ -4,6 +4,8 @@
 
 Chats are what is resampled: each of the 2,000 resamples draws as many chats as there are, with replacement, and the
 interval is the percentile interval (2.5 % to 97.5 %) of the resampled means (Efron and Tibshirani 1993, chapter 13).
+`p` is the share of resampled means, shifted to a true mean of 0, that lie at least as far from 0 as the one observed;
+where several differences are looked at, `holm` makes it hold for all of them together (Holm 1979).
 A difference is taken chat by chat first, so both sides meet the same chats. One seed and one number of chats give one
 set of resamples, shared by every column: intervals do not depend on what else is asked for.
 """
@@ -17,6 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
+ALPHA = 0.05
+# A true difference shows at the 5 % level four times out of five when it is 1.96 + 0.84 standard errors large.
+POWER = (1.96 + 0.84) / (2 * 1.96)  # of an interval's width
 FEWEST = 6  # below six pairs no two-sided test at 5 % can speak, whatever the numbers (sign test: 2 / 2**5 > 0.05)
 
 _BLOCK = 4_000_000  # cells of the resampling matrix held at a time, 32 MB
@@ -26,7 +31,8 @@ _BLOCK = 4_000_000  # cells of the resampling matrix held at a time, 32 MB
 class Interval:
     """A mean over `n` chats and its 95 % interval, in the score's own units.
 
-    `unknown` chats had no score and are left out. `mean` is None where n = 0; `low` and `high` are None where n < 6.
+    `unknown` chats had no score and are left out. `mean` is None where n = 0; `low`, `high` and `p` (that the true mean
+    is 0, two-sided) are None where n < 6.
     """
 
     mean: float | None
@@ -34,14 +40,24 @@ class Interval:
     high: float | None
     n: int
     unknown: int = 0
+    p: float | None = None
 
     @property
     def above_zero(self) -> bool:
-        return self.low is not None and self.low > 0
+        return self.low is not None and self.low > 0 and self._significant
 
     @property
     def below_zero(self) -> bool:
-        return self.high is not None and self.high < 0
+        return self.high is not None and self.high < 0 and self._significant
+
+    @property
+    def _significant(self) -> bool:
+        return self.p is None or self.p < ALPHA  # snapshots of the first version hold no p
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true difference that this many chats show at the 5 % level four times out of five."""
+        return None if self.low is None or self.high is None else POWER * (self.high - self.low)
 
 
 def mean_interval(values: Sequence[float | None], seed: int = 0, resamples: int = RESAMPLES) -> Interval:
@@ -65,27 +81,44 @@ def intervals(table: NDArray[np.float64], seed: int = 0, resamples: int = RESAMP
     if not counts.any():
         return [Interval(None, None, None, 0, len(table)) for _ in counts]
     means = np.where(known, table, 0.0).sum(axis=0) / np.maximum(counts, 1)
-    low, high = _percentiles(np.where(known, table - means, 0.0), known, seed, resamples)
+    drawn = _resampled(np.where(known, table - means, 0.0), known, seed, resamples)
+    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
+    farther = (np.abs(drawn) >= np.abs(means) - 1e-12).sum(axis=0)
     return [
-        _interval(float(mean), float(mean + below), float(mean + above), int(n), len(table) - int(n))
-        for mean, below, above, n in zip(means, low, high, counts, strict=True)
+        _interval(float(mean), float(mean + below), float(mean + above), int(n), len(table) - int(n), float(p))
+        for mean, below, above, n, p in zip(means, low, high, counts, (farther + 1) / (resamples + 1), strict=True)
     ]
 
 
-def _interval(mean: float, low: float, high: float, n: int, unknown: int) -> Interval:
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Each p of a family of tests, adjusted so that the chance of any false finding in it stays at the level.
+
+    >>> holm([0.01, 0.04, None])
+    [0.02, 0.04, None]
+    """
+    known = sorted((p, at) for at, p in enumerate(values) if p is not None)
+    adjusted: list[float | None] = [None] * len(values)
+    largest = 0.0
+    for rank, (p, at) in enumerate(known):
+        largest = max(largest, min(1.0, p * (len(known) - rank)))
+        adjusted[at] = largest
+    return adjusted
+
+
+def _interval(mean: float, low: float, high: float, n: int, unknown: int, p: float) -> Interval:
     if n == 0:
         return Interval(None, None, None, 0, unknown)
-    return Interval(mean, low, high, n, unknown) if n >= FEWEST else Interval(mean, None, None, n, unknown)
+    return Interval(mean, low, high, n, unknown, p) if n >= FEWEST else Interval(mean, None, None, n, unknown)
 
 
 def _column(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64).reshape(-1, 1)
 
 
-def _percentiles(
+def _resampled(
     centred: NDArray[np.float64], known: NDArray[np.bool_], seed: int, resamples: int
 ) -> NDArray[np.float64]:
-    """(2 × columns): the 2.5th and 97.5th percentile of the resampled means of values centred on their mean.
+    """(resamples × columns): the resampled means of values centred on their mean.
 
     Centred, so that equal values give an interval of width 0 exactly, not one of rounding errors.
     """
@@ -93,7 +126,7 @@ def _percentiles(
     for weights in _weights(len(centred), seed, resamples):
         drawn = weights @ known if not known.all() else np.float64(len(centred))
         blocks.append(weights @ centred / np.maximum(drawn, 1))
-    return np.percentile(np.concatenate(blocks), (2.5, 97.5), axis=0)
+    return np.concatenate(blocks)
 
 
 def _weights(n: int, seed: int, resamples: int) -> Iterator[NDArray[np.float64]]:

@@ -165,7 +165,19 @@ def test_badges_warn_of_what_makes_numbers_doubtful() -> None:
         "One and the same summary: zero-shot in 12 of 12, checkpoint 50 in 11 of 12.",
         "Word for word as zero-shot: checkpoint 50 in 11 of 12.",
     )
-    assert compare([ZERO, BETTER], examples(60), "").badges == ()
+    (power,) = compare([ZERO, BETTER], examples(60), "").badges
+    assert power.startswith("60 chats show a true change of 2.2 ROUGE-L or more four times out of five")
+
+
+def test_a_checkpoint_is_best_only_where_it_stays_so_after_correcting_for_all_looks() -> None:
+    lucky = report(100, [value + 1.5 for value in noise(6, 20)], [1.0, 0.0] * 30)
+    change = compare([ZERO, lucky], examples(60), "").checkpoint(100).change["rougeL"]
+    assert change.p is not None and 0.01 < change.p < 0.05 and change.above_zero
+    others = [report(step, noise(step, 20), [1.0, 0.0] * 30) for step in (200, 300, 400, 500)]
+    together = compare([ZERO, lucky, *others], examples(60), "")
+    assert together.best is None
+    assert together.verdict.startswith("No evidence of a difference")
+    assert "5 checkpoints were compared" in together.badges[-1]
 
 
 def test_each_row_tells_what_happened_to_its_chat() -> None:

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, ttest_rel
 
-from evaluation.significance import Interval, intervals, mean_interval, paired_difference
+from evaluation.significance import Interval, holm, intervals, mean_interval, paired_difference
 
 SCORES = list(np.random.default_rng(7).beta(2, 5, size=110) * 100)
 
@@ -54,7 +54,37 @@ def test_a_pair_with_one_side_unknown_is_left_out() -> None:
     difference = paired_difference(
         [3.0, None, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0], [1.0, 2.0, None, 4.0, 5.0, 6.0, 7.0, 8.0]
     )
-    assert difference == Interval(2.0, 2.0, 2.0, n=6, unknown=2)
+    assert difference == Interval(2.0, 2.0, 2.0, n=6, unknown=2, p=difference.p)
+    assert difference.p is not None and difference.p < 0.001
+
+
+def test_p_agrees_with_the_paired_t_test() -> None:
+    rng = np.random.default_rng(4)
+    for shift in (0.0, 0.3, 0.6, 1.0):
+        before = rng.normal(30, 5, 110)
+        after = before + rng.normal(shift, 3, 110)
+        found = paired_difference(after.tolist(), before.tolist()).p
+        assert found == pytest.approx(ttest_rel(after, before).pvalue, abs=0.02)
+
+
+def test_holms_correction_equals_the_hand_worked_example() -> None:
+    # sorted: .005 x 4 = .02, .01 x 3 = .03, .03 x 2 = .06, .04 x 1 = .04, which may not be below the one before
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.4, None, 0.9]) == [0.8, None, 0.9]
+    assert holm([]) == []
+
+
+def test_a_finding_that_fails_the_correction_is_none_although_its_interval_excludes_zero() -> None:
+    assert Interval(1.0, 0.1, 1.9, 50, p=0.03).above_zero
+    assert not Interval(1.0, 0.1, 1.9, 50, p=0.06).above_zero
+    assert Interval(1.0, 0.1, 1.9, 50).above_zero, "a snapshot of the first version holds no p"
+
+
+def test_a_true_difference_of_the_detectable_size_is_found_four_times_out_of_five() -> None:
+    rng = np.random.default_rng(1)
+    size = float(np.mean([one.detectable for one in intervals(rng.normal(0, 8, (110, 50)))]))
+    found = [one.above_zero for one in intervals(rng.normal(size, 8, (110, 400)), resamples=500)]
+    assert 0.72 < sum(found) / 400 < 0.88
 
 
 def test_unlike_lengths_are_refused_in_words() -> None:
