@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 import os
 import zlib
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ VERSION = 1
 LONGEST = 8_000  # characters of a token that is written; servers and mail programs pass such addresses on
 MOST_TEXT, MOST_TOKEN = 200_000, 20_000  # what is read: the unpacked JSON, and the token itself
 SCALE = 100  # figures travel as whole hundredths
+CHANCE_SCALE = 10_000
 _TEXT, _CHECKPOINTS, _LARGEST = 2_000, 200, 10**9
 
 
@@ -122,7 +124,10 @@ def _pack(comparison: Comparison) -> list[Any]:
 
     def cells(scores: Mapping[str, Interval]) -> list[Any]:
         kept = [scores[name] for name in names if name in scores]
-        return [[*map(_whole, (one.mean, one.low, one.high)), counts.index((one.n, one.unknown))] for one in kept]
+        return [
+            [*map(_whole, (one.mean, one.low, one.high)), counts.index((one.n, one.unknown)), *_chance(one.p)]
+            for one in kept
+        ]
 
     lines = [[_whole(means.get(name)) for name in names] for means in (comparison.lead3, comparison.human)]
     points = [[one.step, one.model, cells(one.means), cells(one.change)] for one in comparison.checkpoints]
@@ -167,14 +172,20 @@ def _checkpoint(point: Sequence[Any], names: Sequence[str], counts: Sequence[Any
 
 
 def _interval(cell: Sequence[Any], counts: Sequence[Any]) -> Interval:
-    mean, low, high, at = cell
+    mean, low, high, at, *p = cell  # links of the first days hold no p
     n, unknown = counts[_count(at)]
-    return Interval(_figure(mean), _figure(low), _figure(high), _count(n), _count(unknown))
+    chance = _count(p[0]) / CHANCE_SCALE if p else None
+    return Interval(_figure(mean), _figure(low), _figure(high), _count(n), _count(unknown), chance)
 
 
 def _line(names: Sequence[str], values: Sequence[Any]) -> dict[str, float]:
     found = {name: _figure(value) for name, value in zip(names, values, strict=True)}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _chance(p: float | None) -> list[int]:
+    """p in ten thousandths, rounded up: a link never says more than its comparison."""
+    return [] if p is None else [math.ceil(p * CHANCE_SCALE)]
 
 
 def _whole(value: float | None) -> int | None:

@@ -49,6 +49,8 @@ def test_a_link_carries_title_verdict_badges_signature_and_every_figure_to_a_hun
             for name, interval in getattr(after, kind).items():
                 wanted = getattr(before, kind)[name]
                 assert interval.mean == pytest.approx(wanted.mean, abs=0.005) and interval.n == wanted.n
+                assert (interval.above_zero, interval.below_zero) == (wanted.above_zero, wanted.below_zero)
+                assert interval.p == (wanted.p and pytest.approx(wanted.p, abs=1e-4))
     assert found.human == pytest.approx({n: v for n, v in comparison.human.items() if n in found.human}, abs=0.005)
 
 
