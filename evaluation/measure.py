@@ -9,15 +9,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dialogues.dialogue import Dataset, Dialogue, Example, Refused
+from evaluation.coverage import COVERAGE, coverage, kept_of, salient
 from evaluation.findings import label
 from evaluation.grounding import GROUNDING, check, unsupported
-from evaluation.report import VERSION, ExampleResult, Report, Signature
+from evaluation.overlap import OVERLAP, copying, overlap
+from evaluation.report import VERSION, ExampleResult, Report, Signature, Verdict
 from evaluation.rouge import ROUGE, rouge
 from prompting.model import Decoding, Summarizer, Summary, load
 from prompting.template import Template
 from tuning.runs import Run
 
-METRICS = f"{ROUGE}|{GROUNDING}"
+METRICS = f"{ROUGE}|{OVERLAP}|{GROUNDING}|{COVERAGE}"
 SPLIT = "test"
 POLL_SECONDS = 2.0
 NICE = 10  # measuring makes way for training and for the screen
@@ -37,8 +39,7 @@ def measure(
 ) -> Report:
     """Summarise every chat of `dataset.splits[split]` and score each summary: the Report of checkpoint `step`.
 
-    Every score is per chat: those of `text_scores`, `unsupported`, the number of verdicts that the chat does not
-    support, and `flagged`, 100 where there is any, else 0. `progress(done, total)` counts chats. What the summarizer raises passes through.
+    Every score is per chat: see `score`. `progress(done, total)` counts chats. What the summarizer raises passes through.
     """
     examples = dataset.splits[split]
     prompts = [template.render(example.dialogue) for example in examples]
@@ -58,13 +59,34 @@ def measure(
 
 
 def text_scores(summary: str, references: Sequence[str]) -> dict[str, float | None]:
-    """Scores that need no chat: ROUGE (see rouge.py), `length` in words, `length_ratio` to the references' mean.
+    """Scores that need no chat: ROUGE (see rouge.py), BLEU, chrF and lengths (overlap.py), `coverage`, % of key facts kept.
 
-    Without a reference, ROUGE and `length_ratio` are None.
+    Without a reference, all but `length` are None.
     """
-    length = len(summary.split())
-    usual = sum(len(reference.split()) for reference in references) / max(len(references), 1)
-    return {**rouge(summary, references), "length": length, "length_ratio": length / usual if usual else None}
+    kept = _percent(coverage(summary, references).share)
+    return {**rouge(summary, references), **overlap(summary, references), "coverage": kept}
+
+
+def score(summary: str, example: Example) -> tuple[dict[str, float | None], tuple[Verdict, ...]]:
+    """Every score of one summary and what the chat says about its spans.
+
+    `unsupported` counts verdicts, `flagged` is 100 where there is any, `salience` is the % kept of what the chat itself
+    marks as weighty; `copied`, `density` and `novel` stand in overlap.py.
+    """
+    verdicts = check(summary, example.dialogue)
+    found = unsupported(verdicts)
+    scores = {
+        **text_scores(summary, example.references),
+        **copying(summary, "\n".join(turn.text for turn in example.dialogue.turns)),
+        "salience": _percent(kept_of(summary, salient(example.dialogue)).share),
+        "unsupported": float(found),
+        "flagged": 100.0 * bool(found),  # its mean: % of summaries
+    }
+    return scores, verdicts
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def lead3(dialogue: Dialogue) -> str:
@@ -123,10 +145,7 @@ def _plain(error: Exception) -> str:
 
 
 def _result(example: Example, summary: Summary) -> ExampleResult:
-    verdicts = check(summary.text, example.dialogue)
-    found = unsupported(verdicts)
-    grounding = {"unsupported": float(found), "flagged": 100.0 * bool(found)}  # their mean: facts, and % of summaries
-    scores = {**text_scores(summary.text, example.references), **grounding}
+    scores, verdicts = score(summary.text, example)
     truncated = summary.input_truncated, summary.output_truncated
     return ExampleResult(example.dialogue.id, summary.text, scores, verdicts, *truncated)
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Sequence
 from html import escape
 
-from dialogues.dialogue import Turn
+from dialogues.dialogue import Dialogue, Turn
 from evaluation.comparison import Comparison, Row
+from evaluation.coverage import coverage, kept_of, salient
 from evaluation.findings import CheckpointScores, ci, number, signed
 from evaluation.report import ExampleResult, Verdict
 from sharing.drawing import svg
@@ -22,6 +23,17 @@ KPIS = (
     ("flagged", "Summaries with an unsupported fact, %", -1),
     ("length", "Length, words", 0),
 )
+# Told in one quiet line below: what a reader asks for next, each with its unit.
+ALSO = (
+    ("coverage", "key facts of the reference kept", " %"),
+    ("salience", "of the chat's own weighty facts", " %"),
+    ("bleu", "BLEU", ""),
+    ("chrf", "chrF", ""),
+    ("copied", "copied from the chat", " %"),
+    ("novel", "new word pairs", " %"),
+    ("length_ratio", "length against references", " ×"),
+)
+MOST_MISSING = 8
 Link = Callable[[int], str]  # a row's number in the comparison → the address that shows it
 
 
@@ -47,7 +59,18 @@ def kpis_html(comparison: Comparison, step: int) -> str:
     """The ruled strip of figures for one checkpoint, each with its paired change against zero-shot and interval."""
     checkpoint = comparison.checkpoint(step)
     cells = [_kpi(checkpoint, *kpi) for kpi in KPIS if kpi[0] in checkpoint.means]
-    return tag("dl", "".join(cells), class_="kpis")
+    return tag("dl", "".join(cells), class_="kpis") + _also_html(checkpoint)
+
+
+def _also_html(checkpoint: CheckpointScores) -> str:
+    """The further scores with their paired change where it is sure; "" for comparisons that were made without them."""
+    parts = []
+    for score, name, unit in ALSO:
+        mean, change = checkpoint.means.get(score), checkpoint.change.get(score)
+        if mean is not None and mean.mean is not None:
+            sure = change is not None and (change.above_zero or change.below_zero)
+            parts.append(f"{name} {number(mean.mean)}{unit}" + (f" ({signed(change)})" if change and sure else ""))
+    return tag("p", escape(" · ".join(parts)), class_="quiet") if parts else ""
 
 
 def _kpi(checkpoint: CheckpointScores, score: str, name: str, better: int) -> str:
@@ -164,21 +187,34 @@ def sheet_html(row: Row, step: int) -> str:
     title = tag("h3", escape(row.topic or row.example_id))
     if row.topic:
         title += tag("span", escape(row.example_id), class_="quiet")
-    pair = _result_html("Zero-shot", row.outputs[0])
+    pair = _result_html("Zero-shot", row.outputs[0], row)
     if step:
-        pair += _result_html(f"Tuned, step {step}", row.outputs[step])
+        pair += _result_html(f"Tuned, step {step}", row.outputs[step], row)
     references = "".join(_reference_html(text, at, len(row.references)) for at, text in enumerate(row.references))
     parts = (tag("header", title + KEY), turns_html(row.turns), tag("div", pair, class_="pair"), references)
     return tag("article", "".join(parts), class_="sheet")
 
 
-def _result_html(title: str, result: ExampleResult) -> str:
+def _result_html(title: str, result: ExampleResult, row: Row) -> str:
     count = sum(verdict.unsupported for verdict in result.verdicts)
     about = f"ROUGE-L {_score(result, 'rougeL')} · {count} flag{'s' if count != 1 else ''}"
     if result.input_truncated:
         about += " · chat cut at the window"
     heading = tag("h4", f"{escape(title)}{tag('span', about)}")
-    return tag("div", heading + summary_html(result.summary, result.verdicts))
+    return tag("div", heading + summary_html(result.summary, result.verdicts) + _missing_html(result.summary, row))
+
+
+def _missing_html(summary: str, row: Row) -> str:
+    """The key facts that a summary lost: of its nearest reference, or of the chat where there is none."""
+    if row.references:
+        missing = coverage(summary, row.references).missing
+    else:
+        missing = kept_of(summary, salient(Dialogue(row.example_id, row.turns))).missing
+    if not missing:
+        return ""
+    more = f" and {len(missing) - MOST_MISSING} more" if len(missing) > MOST_MISSING else ""
+    listed = ", ".join(fact.text for fact in missing[:MOST_MISSING])
+    return tag("p", escape(f"Not told: {listed}{more}"), class_="quiet")
 
 
 def _reference_html(text: str, at: int, count: int) -> str:
