@@ -112,7 +112,8 @@ def cancel(run: Run, grace: float = GRACE) -> None:
     with line.locked(run.folder.parent):  # so that its turn does not come at this moment
         process = run.process(TRAIN)
         if process is None and run.progress().state == WAITING:
-            run.write_state(replace(run.state(), state=CANCELLED, message="Cancelled before it began."))
+            message = CANCELLED_WORDS if run.state().step else "Cancelled before it began."
+            run.write_state(replace(run.state(), state=CANCELLED, message=message))
     if process is None:
         return
     process.terminate()

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,8 @@ class Run:
     def queue_up(self, ticket: int, seconds: float | None) -> None:
         """Wait, again or for the first time, with this place in the line; `seconds` it will take, None if unknown."""
         write(self.folder / "ticket.json", {"ticket": ticket, "seconds": seconds})
-        self.write_state(State(step=self.resume_step(), message="Waits for its turn."))
+        waiting = replace(self.state(), state=WAITING, step=self.resume_step(), message="Waits for its turn.")
+        self.write_state(replace(waiting, eta_seconds=None, no_resume=""))
         self._process_file(TRAIN).unlink(missing_ok=True)
 
     def ticket(self) -> int | None:
@@ -291,9 +292,8 @@ def delete(run: Run) -> None:
     """Remove a run and all that was stored for it. Raises RunRefused while a process works on it."""
     if (run.alive(TRAIN) and not run.progress().over) or run.alive(MEASURE):
         raise _refusal("The run is still going on.", "Cancel it first.")
-    # Gone for everyone at once, though its files take a moment.
     grave = run.folder.replace(run.folder.with_name(f".deleted-{run.id}"))
-    shutil.rmtree(grave)
+    shutil.rmtree(grave)  # gone for everyone already, though its files take a moment
 
 
 def _refusal(reason: str, remedy: str) -> RunRefused:
