@@ -8,7 +8,7 @@ from html import escape
 
 from dialogues.dialogue import Dialogue, Turn
 from evaluation.comparison import Comparison, Row
-from evaluation.coverage import coverage, kept_of, salient
+from evaluation.coverage import KINDS, coverage, kept_of, salient
 from evaluation.findings import CheckpointScores, ci, number, signed
 from evaluation.report import ExampleResult, Verdict
 from sharing.drawing import svg
@@ -182,26 +182,30 @@ def _flags(result: ExampleResult) -> str:
     return tag("span", str(count), class_=None if count else "zero")
 
 
-def sheet_html(row: Row, step: int) -> str:
-    """One chat with its turns, the zero-shot and the tuned summary side by side with marks, and the references."""
+def sheet_html(row: Row, step: int, missing: bool = True) -> str:
+    """One chat with its turns, the zero-shot and the tuned summary side by side with marks, and the references.
+
+    `missing` lists what each summary lost; that loads the stemmer, so the app's first paint does without.
+    """
     title = tag("h3", escape(row.topic or row.example_id))
     if row.topic:
         title += tag("span", escape(row.example_id), class_="quiet")
-    pair = _result_html("Zero-shot", row.outputs[0], row)
+    pair = _result_html("Zero-shot", row.outputs[0], row, missing)
     if step:
-        pair += _result_html(f"Tuned, step {step}", row.outputs[step], row)
+        pair += _result_html(f"Tuned, step {step}", row.outputs[step], row, missing)
     references = "".join(_reference_html(text, at, len(row.references)) for at, text in enumerate(row.references))
     parts = (tag("header", title + KEY), turns_html(row.turns), tag("div", pair, class_="pair"), references)
     return tag("article", "".join(parts), class_="sheet")
 
 
-def _result_html(title: str, result: ExampleResult, row: Row) -> str:
+def _result_html(title: str, result: ExampleResult, row: Row, missing: bool) -> str:
     count = sum(verdict.unsupported for verdict in result.verdicts)
     about = f"ROUGE-L {_score(result, 'rougeL')} · {count} flag{'s' if count != 1 else ''}"
     if result.input_truncated:
         about += " · chat cut at the window"
     heading = tag("h4", f"{escape(title)}{tag('span', about)}")
-    return tag("div", heading + summary_html(result.summary, result.verdicts) + _missing_html(result.summary, row))
+    untold = _missing_html(result.summary, row) if missing else ""
+    return tag("div", heading + summary_html(result.summary, result.verdicts) + untold)
 
 
 def _missing_html(summary: str, row: Row) -> str:
@@ -213,7 +217,8 @@ def _missing_html(summary: str, row: Row) -> str:
     if not missing:
         return ""
     more = f" and {len(missing) - MOST_MISSING} more" if len(missing) > MOST_MISSING else ""
-    listed = ", ".join(fact.text for fact in missing[:MOST_MISSING])
+    weighty = sorted(missing, key=lambda fact: KINDS.index(fact.kind))  # values and names before words
+    listed = ", ".join(fact.text for fact in weighty[:MOST_MISSING])
     return tag("p", escape(f"Not told: {listed}{more}"), class_="quiet")
 
 

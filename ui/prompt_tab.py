@@ -114,7 +114,7 @@ def _recorded_html(settings: Settings, chat_id: str) -> str:
     row = next((row for row in recorded.rows if row.example_id == chat_id), None) if recorded else None
     if recorded is None or row is None:
         return tag("p", "The summary will stand here, with marks for what the chat does not support.", class_="notice")
-    return tag("p", FIRST_LOOK, class_="quiet") + sheet_html(row, recorded.chosen)
+    return tag("p", FIRST_LOOK, class_="quiet") + sheet_html(row, recorded.chosen, missing=False)
 
 
 def _dialogue(text: str) -> Dialogue:
