@@ -28,12 +28,11 @@ from sharing.sheet import (
     verdict_html,
 )
 from tuning.runs import list_runs, open_run
-from ui import share_panel
+from ui import blind_panel, share_panel
 from ui.look import EACH, LATEST, QUIET, proof, sheet_box
 from ui.refusals import as_messages
-from ui.settings import Settings
+from ui.settings import RECORDED, Settings
 
-RECORDED = "recorded"
 NONE_YET = "Nothing has been measured yet. Start a run under Tune; its first figures stand here a few minutes later."
 # A row answers to click, Enter and the arrow keys; the mark moves at once, the sheet follows.
 ROWS_JS = """
@@ -92,6 +91,7 @@ def build(
 ) -> None:
     """Lay the tab out and wire it; opening `tab` offers the owner's runs and shows the `current` one if it can."""
     choices, boxes = _layout()
+    blind_panel.build(settings, owner, choices.run, choices.step, partial(comparison_of, settings))
     mine = share_panel.build(settings, owner, links, choices.run, partial(comparison_of, settings))
     opened = [
         choices.step,
