@@ -12,7 +12,7 @@ from dialogues.dialogue import Dataset, Dialogue, Example, Refused
 from evaluation.coverage import COVERAGE, coverage, kept_of, salient
 from evaluation.findings import label
 from evaluation.grounding import GROUNDING, check, unsupported
-from evaluation.overlap import OVERLAP, copying, overlap
+from evaluation.overlap import OVERLAP, copying, lengths, overlap
 from evaluation.report import VERSION, ExampleResult, Report, Signature, Verdict
 from evaluation.rouge import ROUGE, rouge
 from prompting.model import Decoding, Summarizer, Summary, load
@@ -59,24 +59,22 @@ def measure(
 
 
 def text_scores(summary: str, references: Sequence[str]) -> dict[str, float | None]:
-    """Scores that need no chat: ROUGE (see rouge.py), BLEU, chrF and lengths (overlap.py), `coverage`, % of key facts kept.
-
-    Without a reference, all but `length` are None.
-    """
-    kept = _percent(coverage(summary, references).share)
-    return {**rouge(summary, references), **overlap(summary, references), "coverage": kept}
+    """What reference lines are drawn from too: ROUGE (rouge.py) and lengths (overlap.py). Without a reference, all but `length` are None."""
+    return {**rouge(summary, references), **lengths(summary, references)}
 
 
 def score(summary: str, example: Example) -> tuple[dict[str, float | None], tuple[Verdict, ...]]:
     """Every score of one summary and what the chat says about its spans.
 
-    `unsupported` counts verdicts, `flagged` is 100 where there is any, `salience` is the % kept of what the chat itself
-    marks as weighty; `copied`, `density` and `novel` stand in overlap.py.
+    `unsupported` counts verdicts, `flagged` is 100 where there is any, `coverage` is the % kept of the references' key
+    facts, `salience` of what the chat itself marks as weighty; BLEU, chrF and copying stand in overlap.py.
     """
     verdicts = check(summary, example.dialogue)
     found = unsupported(verdicts)
     scores = {
         **text_scores(summary, example.references),
+        **overlap(summary, example.references),
+        "coverage": _percent(coverage(summary, example.references).share),
         **copying(summary, "\n".join(turn.text for turn in example.dialogue.turns)),
         "salience": _percent(kept_of(summary, salient(example.dialogue)).share),
         "unsupported": float(found),

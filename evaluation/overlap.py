@@ -23,17 +23,18 @@ _WORD = re.compile(r"\w+")
 
 
 def overlap(summary: str, references: Sequence[str]) -> dict[str, float | None]:
-    """`bleu` and `chrf`, each 0 to 100, `length` in words, `length_ratio` to the references' mean.
+    """`bleu` and `chrf`, each 0 to 100; both None, unknown, without a reference."""
+    if not references:
+        return {"bleu": None, "chrf": None}
+    given = list(references)
+    return {name: float(metric.sentence_score(summary, given).score) for name, metric in _metrics().items()}
 
-    Without a reference all but `length` are None, unknown.
-    """
+
+def lengths(summary: str, references: Sequence[str]) -> dict[str, float | None]:
+    """`length` in words, `length_ratio` to the references' mean, None without any."""
     length = len(summary.split())
     usual = sum(len(reference.split()) for reference in references) / max(len(references), 1)
-    scores: dict[str, float | None] = {"bleu": None, "chrf": None}
-    if references:
-        given = list(references)
-        scores = {name: float(metric.sentence_score(summary, given).score) for name, metric in _metrics().items()}
-    return {**scores, "length": length, "length_ratio": length / usual if usual else None}
+    return {"length": length, "length_ratio": length / usual if usual else None}
 
 
 def corpus_bleu(summaries: Sequence[str], references: Sequence[Sequence[str]]) -> float | None:

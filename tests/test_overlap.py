@@ -2,7 +2,7 @@
 
 import sacrebleu
 
-from evaluation.overlap import copying, corpus_bleu, overlap
+from evaluation.overlap import copying, corpus_bleu, lengths, overlap
 
 SUMMARY = "Order 7 came late and the agent sent a refund."
 REFERENCES = ["Order 7 was late, so the agent sent a refund.", "A refund was sent for the late order."]
@@ -18,7 +18,8 @@ def test_bleu_and_chrf_equal_sacrebleu_with_all_references_at_once() -> None:
 
 
 def test_without_a_reference_overlap_is_unknown_and_the_length_is_not() -> None:
-    assert overlap("two words", []) == {"bleu": None, "chrf": None, "length": 2, "length_ratio": None}
+    assert overlap("two words", []) == {"bleu": None, "chrf": None}
+    assert lengths("two words", []) == {"length": 2, "length_ratio": None}
     assert corpus_bleu(["two words"], [[]]) is None
 
 
