@@ -12,6 +12,7 @@ from evaluation.report import Report
 from prompting.catalog import DEFAULT
 from prompting.model import Decoding, load
 from sharing.page import page_html
+from sharing.scrub import scrubbed
 from sharing.snapshot import Snapshots
 from tuning import jobs
 from tuning.plan import propose
@@ -47,5 +48,5 @@ def test_an_uploaded_file_is_tuned_saved_reloaded_measured_compared_and_linked(t
     comparison = compare(reports, test, "Forty chats")
     snapshots = Snapshots(tmp_path / "published")
     fetched = snapshots.fetch(snapshots.publish(comparison, "chats", "ann"))
-    assert fetched == comparison
+    assert fetched == scrubbed(comparison)[0]  # noise can look like an address, too
     assert comparison.verdict.split(";")[0] in page_html(fetched, {}).replace("&#x27;", "'")
