@@ -19,7 +19,7 @@ def plan(chats: Dataset, tiny_model: Path) -> Plan:
 
 def test_a_plan_follows_from_a_few_choices(plan: Plan) -> None:
     assert plan.steps == 21  # 3 times over 28 chats x 2 references in eights
-    assert (plan.batch_size, plan.window, plan.learning_rate, plan.template) == (8, 512, 1e-3, "summarize")
+    assert (plan.batch_size, plan.window, plan.learning_rate, plan.template) == (8, 512, 3e-4, "summarize")
 
 
 def test_large_data_do_not_make_an_endless_run(chats: Dataset, tiny_model: Path) -> None:
@@ -80,7 +80,7 @@ def test_nothing_may_be_zero(plan: Plan, chats: Dataset, field: str) -> None:
 
 def test_what_one_chooses_oneself_is_taken_and_the_rest_follows(chats: Dataset, tiny_model: Path) -> None:
     plan = propose(chats, str(tiny_model), "full", "quick", batch_size=4, learning_rate=None, window=256)
-    assert (plan.batch_size, plan.steps, plan.learning_rate, plan.window) == (4, 42, 1e-3, 256)
+    assert (plan.batch_size, plan.steps, plan.learning_rate, plan.window) == (4, 42, 3e-4, 256)
     with pytest.raises(PlanRefused, match="above zero"):
         propose(chats, str(tiny_model), "full", "quick", batch_size=0)
 

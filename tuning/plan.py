@@ -154,10 +154,10 @@ def known_parameters(base_model: str, base_models: Path = BASE_MODELS) -> int | 
 
 
 def _learning_rate(base_model: str, method: str, base_models: Path) -> float:
+    if method != LORA:
+        return 3e-4
     count = known_parameters(base_model, base_models)
-    if base_model == BUNDLED or (count and count < SMALL):
-        return 2e-3 if method == LORA else 1e-3
-    return 1e-3 if method == LORA else 3e-4
+    return 2e-3 if base_model == BUNDLED or (count and count < SMALL) else 1e-3
 
 
 def _model_problems(plan: Plan, base_models: Path) -> list[Problem]:

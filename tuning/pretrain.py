@@ -197,7 +197,7 @@ def export(model: T5ForConditionalGeneration, tokenizer: Path, folder: Path) -> 
     """Write config, bf16 safetensors and the tokenizer's files into `folder`, replacing what is there at the end."""
     draft = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
-    copy = T5ForConditionalGeneration(T5Config.from_dict(model.config.to_dict() | {"dropout_rate": 0.1}))
+    copy = T5ForConditionalGeneration(T5Config.from_dict(model.config.to_dict()))
     copy.load_state_dict(model.state_dict())
     copy.to(torch.bfloat16).save_pretrained(draft)
     shutil.copytree(tokenizer, draft, dirs_exist_ok=True)
