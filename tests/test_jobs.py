@@ -25,7 +25,7 @@ PATIENCE = 120.0  # seconds: a busy machine takes long to import torch
 @pytest.fixture
 def make_run(tmp_path: Path, tiny_model: Path, chats: Dataset) -> Callable[..., Run]:
     def make(method: str = "full", data: Dataset = chats, **changes: object) -> Run:
-        plan = propose(chats, str(tiny_model), method, "quick", precision="fp32")
+        plan = propose(chats, str(tiny_model), method, "quick", precision="fp32", learning_rate=1e-3)
         return create(tmp_path / "runs", replace(plan, **changes), data, "test", "owner")  # type: ignore[arg-type]
 
     return make
