@@ -87,11 +87,8 @@ def batch(
     if group == "copies":
         return _padded(copying(tokens, vocabulary, 40, rng))
     chosen = arrays[group]
-    ends = chosen["target_ends"]
-    count, start = (
-        len(ends),
-        int(np.searchsorted(ends, rng.random() * ends[-1])),
-    )  # every token that teaches is as likely
+    ends = chosen["target_ends"]  # so that every token that teaches is as likely
+    count, start = len(ends), int(np.searchsorted(ends, rng.random() * ends[-1]))
     rows: list[Row] = []
     widest = [0, 0]
     for row in range(start, count):
