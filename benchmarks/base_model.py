@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -70,9 +71,7 @@ def dialogsum(model: Summarizer, dev: Path, limit: int) -> None:
 
 def held_out(task: Task, data: Path, model: Summarizer, before: Summarizer | None, limit: int) -> None:
     """The model on cases of a task it was never taught, on chats it never saw."""
-    rows = ChatRows(data, kept=True) if isinstance(task.rows, ChatRows) else task.rows
-    rng, fresh = random.Random(SEED), Task(task.name, rows, task.pairs, task.metric)
-    cases = [case for _ in range(limit) if (case := fresh.case(rng))]
+    cases = fresh_cases(task, data, limit, SEED)
     prompts = [case.prompt for case in cases]
     decoding = Decoding(max_new_tokens=64)
     scores = _scores(task, [one.text for one in model.summarize(prompts, decoding)], cases)
@@ -82,6 +81,13 @@ def held_out(task: Task, data: Path, model: Summarizer, before: Summarizer | Non
             ("before its first task", _scores(task, [one.text for one in before.summarize(prompts, decoding)], cases))
         )
     _say(f"held out: {task.name} ({task.metric})", scores, *others)
+
+
+def fresh_cases(task: Task, data: Path, count: int, seed: int) -> list[Case]:
+    """Up to `count` cases of a task; those about the recipe's chats on the ones that were kept from it."""
+    rows = ChatRows(data, kept=True) if isinstance(task.rows, ChatRows) else task.rows
+    rng, fresh = random.Random(seed), replace(task, rows=rows)
+    return [case for _ in range(count) if (case := fresh.case(rng))]
 
 
 def _blind(task: Task, cases: Sequence[Case]) -> list[str]:

@@ -11,7 +11,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -21,12 +21,12 @@ from typing import Any
 import torch
 from transformers import DataCollatorForSeq2Seq
 
+from benchmarks.base_model import fresh_cases
 from evaluation.rouge import rouge
 from prompting.model import encode, open_tokenizer, open_weights
 from prompting.source import find
 from tuning import objective
-from tuning.chat_rows import ChatRows
-from tuning.mixture import Case, Mixture, Task
+from tuning.mixture import Case, Mixture
 from tuning.mixture_file import read_mixture
 from tuning.pretrain import MIXTURE
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/task-scaling.json"))
     given = parser.parse_args()
     mixture = read_mixture(MIXTURE, given.data)
-    asked = {task.name: list(_cases(task, given.data)) for task in mixture.held_out}
+    asked = {task.name: fresh_cases(task, given.data, CASES, seed=5) for task in mixture.held_out}
     found = []
     for number in NUMBERS:
         for seed in SEEDS:
@@ -59,12 +59,6 @@ def _chosen(mixture: Mixture, number: int, seed: int) -> Mixture:
     """The mixture with `number` of its tasks, drawn by `seed`; all of them for 0."""
     drawn = random.Random(seed).sample(mixture.trained, number) if number else mixture.trained
     return replace(mixture, tasks=drawn, seed=seed)
-
-
-def _cases(task: Task, data: Path) -> Iterator[Case]:
-    rows = ChatRows(data, kept=True) if isinstance(task.rows, ChatRows) else task.rows
-    fresh, rng = replace(task, rows=rows), random.Random(5)
-    return (case for _ in range(CASES) if (case := fresh.case(rng)))
 
 
 def _trained(base: str, mixture: Mixture, seconds: float, asked: dict[str, list[Case]]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dialogues.dialogue import Dialogue, Turn
-from evaluation.evidence import index
+from evaluation.evidence import Chat, indexed
 from evaluation.lexicon import REPORTING
 from evaluation.mentions import AMOUNT, DATE, ID, NUMBER, spot
 from evaluation.polarity import Sentence, read
@@ -69,14 +69,20 @@ def stored_coverage(summary: str, stored: Mapping[str, str]) -> Coverage:
 
 def kept_of(summary: str, wanted: Iterable[Fact]) -> Coverage:
     """Each fact held against the summary."""
-    chat = index(Dialogue("", (Turn("", summary),)))
-    values = {(mention.kind, key) for mention in spot(summary) for key in mention.keys}
+    chat, values = _held(summary)
     kept, missing = list[Fact](), list[Fact]()
     for fact in wanted:
         words = fact.kind in (NAME, WORD)
         holds = any(chat.holds(key) if words else (fact.kind, key) in values for key in fact.keys)
         (kept if holds else missing).append(fact)
     return Coverage(tuple(kept), tuple(missing))
+
+
+@lru_cache(maxsize=4)  # one summary is held against each reference, and against its chat
+def _held(summary: str) -> tuple[Chat, frozenset[tuple[str, str]]]:
+    """A summary as something to look words up in, and the values it names."""
+    values = frozenset((mention.kind, key) for mention in spot(summary) for key in mention.keys)
+    return indexed(Dialogue("", (Turn("", summary),))), values
 
 
 @lru_cache(maxsize=4096)  # the references of a test split are met again at every checkpoint
@@ -92,6 +98,7 @@ def facts(text: str) -> tuple[Fact, ...]:
     return _unique(fact for _, fact in sorted(found, key=lambda pair: pair[0]))
 
 
+@lru_cache(maxsize=256)  # a chat is met again at every checkpoint
 def salient(dialogue: Dialogue) -> tuple[Fact, ...]:
     """At most MOST_SALIENT facts that the chat itself marks as weighty, the weightiest first.
 

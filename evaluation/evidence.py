@@ -96,6 +96,11 @@ class Chat:
 @lru_cache(maxsize=256)
 def index(dialogue: Dialogue) -> Chat:
     """Read a chat once; the last 256 chats stay in memory."""
+    return indexed(dialogue)
+
+
+def indexed(dialogue: Dialogue) -> Chat:
+    """The same for what will not be asked about again, such as a summary: it takes no chat's place in memory."""
     chat = Chat(len(dialogue.turns), "\n".join(f"{turn.speaker} {turn.text}" for turn in dialogue.turns).casefold())
     texts = [turn.text for turn in dialogue.turns]
     for number, turn in enumerate(dialogue.turns):

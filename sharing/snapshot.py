@@ -16,6 +16,7 @@ from typing import Any
 from dialogues.dialogue import Problem, Refused
 from evaluation.comparison import Comparison, ComparisonRefused
 from sharing.scrub import Found, scrubbed
+from tuning.runs import owner_digest
 
 SCHEMA = 2  # 1: without `replaced`
 ID = re.compile(r"[0-9a-f]{32}")
@@ -89,7 +90,7 @@ class Snapshots:
         now, body = datetime.now(UTC), clean.to_json()
         record = {
             "schema": SCHEMA,
-            "owner": _sha256(owner),
+            "owner": owner_digest(owner),
             "reveal": reveal,
             "published": now.isoformat(),
             "expires": (now + timedelta(days=days)).isoformat() if days else None,
@@ -122,7 +123,7 @@ class Snapshots:
 
     def revoke(self, snapshot_id: str, owner: str) -> None:
         """Take a published page down for good. Raises LinkRefused unless it is the owner's."""
-        if not secrets.compare_digest(str(self._record(snapshot_id).get("owner")), _sha256(owner)):
+        if not secrets.compare_digest(str(self._record(snapshot_id).get("owner")), owner_digest(owner)):
             raise LinkRefused(GONE)
         self._path(snapshot_id).unlink(missing_ok=True)
 
@@ -164,10 +165,6 @@ def _by_kind(found: tuple[Found, ...]) -> dict[str, int]:
     for one in found:
         counts[one.kind] += one.count
     return dict(counts)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _digest(body: dict[str, Any]) -> str:

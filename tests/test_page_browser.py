@@ -122,7 +122,7 @@ def test_no_hostile_text_runs_in_the_app_s_compare_tab_and_its_preview(app, page
         run.save_report(report.to_json())
     page.goto(f"{app.url}?tab=compare&run={run.id}")
     page.locator("#verdict .mast").get_by_text(PAYLOADS[20]).wait_for()
-    page.get_by_text("chats, page 1 of 3").wait_for()  # the preview and the page behind a link are asked about the rest
+    page.get_by_text("chats, page 1 of 3").wait_for()  # every chat is tried on the published page, above
     for _ in range(page.locator("#examples tr[data-pick]").count() - 1):
         page.locator("#examples tr[aria-selected=true]").press("ArrowDown")
     shown = page.locator("#examples tr[aria-selected=true] td.id").get_attribute("title")

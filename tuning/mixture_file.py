@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tuning.chats import records
 from tuning.mixture import Mixture, MixtureRefused, Pair, TableRows, Task
 
 METRICS = ("exact", "rougeL")
-READERS = {"chats": partial(ChatRows), "short chats": partial(ChatRows, longest=3)}
+READERS: dict[str, Callable[[Path], ChatRows]] = {"chats": ChatRows, "short chats": partial(ChatRows, longest=3)}
 PAIRS = ("templates", "inverted", "thoughts")
 PLAIN = ("metric", "weight", "held_out")
 KEYS = {"name", "file", "reader", "where", "each", "without", *PAIRS, *PLAIN}

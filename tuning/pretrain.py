@@ -15,6 +15,7 @@ import random
 import re
 import shutil
 import time
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,7 +30,6 @@ from prompting.catalog import TEMPLATES
 from tuning import objective
 from tuning.batches import PRETRAINING, batch, corrupt, load, store
 from tuning.chat_rows import ChatRows
-from tuning.mixture import Mixture
 from tuning.mixture_file import read_mixture
 from tuning.muon import BatchedMuon
 from tuning.tokenizer import EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
@@ -70,9 +70,10 @@ TOY = Recipe(
 )
 
 
-def prepare(data: Path, out: Path, recipe: Recipe, mixture: Mixture) -> PreTrainedTokenizerFast:
+def prepare(data: Path, out: Path, recipe: Recipe, mixture_file: Path) -> PreTrainedTokenizerFast:
     """Tokenizer and token arrays on disk, made once; whole when `arrays/whole.json` is there."""
     if not (out / "arrays" / "whole.json").exists():
+        mixture = read_mixture(mixture_file, data, recipe.seed)
         texts = [text[start : start + STRETCH] for text in dict.fromkeys(mixture.texts()) for start in range(0, min(len(text), 3 * STRETCH), STRETCH)]  # fmt: skip
         random.Random(recipe.seed).shuffle(texts)
         learned = [(case.prompt, case.answer) for case in islice(mixture.stream(), recipe.cases)]
@@ -197,9 +198,7 @@ def export(model: T5ForConditionalGeneration, tokenizer: Path, folder: Path) -> 
     """Write config, bf16 safetensors and the tokenizer's files into `folder`, replacing what is there at the end."""
     draft = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
-    copy = T5ForConditionalGeneration(T5Config.from_dict(model.config.to_dict()))
-    copy.load_state_dict(model.state_dict())
-    copy.to(torch.bfloat16).save_pretrained(draft)
+    deepcopy(model).to(torch.bfloat16).save_pretrained(draft)
     shutil.copytree(tokenizer, draft, dirs_exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
@@ -276,7 +275,7 @@ def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe, mixture_file
     `out/pretrained` is the model before its first task.
     """
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = prepare(data, out, recipe, read_mixture(mixture_file, data, recipe.seed))
+    tokenizer = prepare(data, out, recipe, mixture_file)
     arrays = OnDemand(out / "arrays")
     model = new_model(recipe, len(tokenizer)).to("cuda" if torch.cuda.is_available() else "cpu").train()
     training = Training(model, optimizers(model, recipe))

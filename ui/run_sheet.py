@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from statistics import mean
 
+from evaluation.findings import label
 from evaluation.report import Report
 from sharing.sheet import chart_html, tag
 from tuning import jobs
@@ -36,8 +37,7 @@ def state_html(run: Run, progress: Progress, place: Place | None, measuring: Mea
         parts.append(tag("p", words, class_="notice"))
     if measuring:
         step, done, total = measuring
-        what = f"checkpoint {step}" if step else "zero-shot"
-        parts.append(tag("p", f"Measuring {what}: {done} of {total} test chats.", class_="quiet"))
+        parts.append(tag("p", f"Measuring {label(step)}: {done} of {total} test chats.", class_="quiet"))
     if words := _advice(run, progress):
         parts.append(tag("p", escape(words), class_="quiet"))
     return "".join(parts)
@@ -144,7 +144,7 @@ def points_html(run: Run, steps: list[int], measured: list[int]) -> str:
 
 
 def _point(run: Run, step: int, measured: bool) -> str:
-    name = tag("td", "zero-shot" if step == 0 else f"checkpoint {step}")
+    name = tag("td", label(step))
     if not measured:
         return tag("tr", name + tag("td", "not measured yet", class_="n quiet", colspan=2))
     rouge, facts = _scores(run.folder, step)
