@@ -1,8 +1,11 @@
-"""Before the first step: answer a few chats, save the model and read it back, so that what would fail at the end fails now."""
+"""Before the first step: answer a few chats, have them scored, save the model and read it back: what would fail at the end fails now."""
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +14,16 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
 
-from dialogues.dialogue import Problem
+from dialogues.dialogue import Example, Problem
 from prompting.model import encode, open_tokenizer
 from prompting.source import find, weights
+from tuning.jobs import ROOT
 from tuning.runs import RunRefused
 from tuning.trainer import Keeper
 
 CHATS = 4  # that are answered before and after
 LONGEST = 40  # tokens of an answer
+SCORING = 300  # seconds, at most: a second is usual
 SAME = (
     "Finished, but what it writes of {count} chats is word for word what the untouched model writes: "
     "it learned too little to show. Choose a larger size or a larger learning rate."
@@ -47,6 +52,32 @@ def _answer(model: Any, tokenizer: Any, ids: list[int], device: torch.device) ->
         eos_token_id=tokenizer.eos_token_id,
     )
     return str(tokenizer.decode(said[0], skip_special_tokens=True))
+
+
+def have_scored(examples: Sequence[Example], said: Sequence[str], folder: Path) -> None:
+    """Have these answers scored by the command that scores summaries from anywhere: this room may not score itself.
+
+    Uses `folder` meanwhile and removes it. Raises RunRefused with what that command said where it failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "answers.jsonl"
+    rows = [
+        {**example.to_json(), "dialogue": example.to_json()["turns"], "prediction": answer}
+        for example, answer in zip(examples, said, strict=True)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    try:
+        scored = subprocess.run(
+            [sys.executable, "-m", "evaluation", str(file.resolve())],
+            cwd=ROOT, capture_output=True, text=True, timeout=SCORING, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if scored.returncode:
+        print(scored.stderr, file=sys.stderr, flush=True)
+        words = (scored.stderr.strip() or f"scoring ended with status {scored.returncode}").splitlines()[-1]
+        reason = f"The answers to the first {len(rows)} chats could not be scored: {words}"
+        raise RunRefused(Problem(reason, "Look at these chats and the log, and start a new run.", field="chats"))
 
 
 def save_and_reload(keeper: Keeper, model: Any, folder: Path) -> None:

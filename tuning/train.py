@@ -20,7 +20,7 @@ from prompting.model import encode, open_tokenizer, open_weights
 from prompting.source import Source, find
 from tuning import jobs
 from tuning.plan import LORA, RANK, Plan
-from tuning.rehearsal import CHATS, SAME, answers, save_and_reload
+from tuning.rehearsal import CHATS, SAME, answers, have_scored, save_and_reload
 from tuning.reporter import Reporter, Stopped, reason
 from tuning.runs import CANCELLED, CANCELLED_WORDS, FAILED, FINISHED, RUNNING, TRAIN, Run, RunRefused
 from tuning.trainer import DivergedError, Keeper, Tuner, arguments
@@ -76,8 +76,10 @@ def train(run: Run, reporter: Reporter) -> str:
     reporter.validates = bool(held_out)
     keeper = Keeper(run, source, model)
     reporter.say(message="Trying out answering and saving…")
-    asked = [plan.prompt.render(e.dialogue) for e in (dataset.splits["validation"] or dataset.splits["train"])[:CHATS]]
+    tried = (dataset.splits["validation"] or dataset.splits["train"])[:CHATS]
+    asked = [plan.prompt.render(example.dialogue) for example in tried]
     before = answers(model, tokenizer, asked, plan.window)
+    have_scored(tried, before, run.rehearsal_folder)
     save_and_reload(keeper, model, run.rehearsal_folder)
     trainer = Tuner(
         model=model,
