@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ REQUIRED = ("dialogue", "summary")
 
 
 class UploadRefused(Refused):
-    """Nothing of the file can be used; `problems` says why, all at once."""
+    """A file, or a row of it, cannot be used; `problems` says why, all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +67,12 @@ def read_upload(path: Path, name: str, columns: Mapping[str, str] | None = None)
     `name` is the file's name as the person knows it; `columns` overrides the guess, e.g. `{"summary": "Wrap-up"}`.
     Raises UploadRefused when the file as a whole cannot be used or no row can.
     """
-    text, encoding = _decode(path, name)
-    problems: list[Problem] = []
-    rows = _rows_of(name)(text, problems)
-    if len(rows) > MAX_ROWS:
-        raise UploadRefused(
-            Problem(
-                f"{name} holds {len(rows):,} rows; at most {MAX_ROWS:,} are read at once.",
-                f"Upload a part of it: a random {MAX_ROWS:,} rows are more than tuning needs.",
-            )
-        )
-    if not rows:
-        remedy = "Upload a file with a row for each chat: below the header of a table, or one JSON object a line."
-        raise UploadRefused(Problem(f"There is no row in {name} that can be read.", remedy), *problems)
+    rows, problems, encoding = read_rows(path, name)
     found = find_columns(rows, columns or {})
     examples: list[tuple[str, Example]] = []
     for row in rows:
         try:
-            examples.append(_example(row, found, name))
+            examples.append(read_example(row, found, name))
         except UploadRefused as refusal:
             problems.extend(refusal.problems)
     problems.sort(key=lambda problem: problem.row or 0)
@@ -97,6 +85,27 @@ def read_upload(path: Path, name: str, columns: Mapping[str, str] | None = None)
     return Reading(name, len(rows), tuple(examples), tuple(problems), used, encoding)
 
 
+def read_rows(path: Path, name: str) -> tuple[list[Row], list[Problem], str]:
+    """The file's records, what of it is no record, and its encoding; `name` ends in one of FILE_TYPES.
+
+    Raises UploadRefused where there is no record, too many, or no text.
+    """
+    text, encoding = _decode(path, name)
+    problems: list[Problem] = []
+    rows = _rows_of(name)(text, problems)
+    if len(rows) > MAX_ROWS:
+        raise UploadRefused(
+            Problem(
+                f"{name} holds {len(rows):,} rows; at most {MAX_ROWS:,} are read at once.",
+                f"Give a part of it: a random {MAX_ROWS:,} rows are more than tuning needs.",
+            )
+        )
+    if not rows:
+        remedy = "Give a file with a row for each chat: below the header of a table, or one JSON object a line."
+        raise UploadRefused(Problem(f"There is no row in {name} that can be read.", remedy), *problems)
+    return rows, problems, encoding
+
+
 def _decode(path: Path, name: str) -> tuple[str, str]:
     """The file's text and encoding. UTF-8 first, as nearly all exports are; else charset-normalizer's best guess."""
     if Path(name).suffix.lower() not in FILE_TYPES:
@@ -105,10 +114,10 @@ def _decode(path: Path, name: str) -> tuple[str, str]:
     size = path.stat().st_size
     if size > MAX_BYTES:
         too_large = f"{name} is {size / 1e6:.1f} MB; at most {MAX_BYTES // 10**6} MB are read at once."
-        raise UploadRefused(Problem(too_large, "Upload it in parts, or a sample of the rows."))
+        raise UploadRefused(Problem(too_large, "Give it in parts, or a sample of the rows."))
     raw = path.read_bytes()
     if not raw.strip():
-        raise UploadRefused(Problem(f"{name} is empty.", "Check that the export ran, then upload it again."))
+        raise UploadRefused(Problem(f"{name} is empty.", "Check that the export ran, then give it again."))
     try:
         return raw.decode("utf-8-sig"), "utf-8"
     except UnicodeDecodeError:
@@ -199,18 +208,26 @@ def _header(cell: str, place: int) -> str:
     return one_line(cell.replace("\ufeff", "")).lower() or f"column {place}"
 
 
-def find_columns(rows: list[Row], chosen: Mapping[str, str]) -> dict[str, list[str]]:
-    """Which columns hold what, by `chosen` first and by their names else. Raises UploadRefused if one is missing."""
+def find_columns(
+    rows: list[Row],
+    chosen: Mapping[str, str],
+    known: Mapping[str, Sequence[str]] = KNOWN_AS,
+    required: Sequence[str] = REQUIRED,
+) -> dict[str, list[str]]:
+    """Which columns hold what, by `chosen` first and by the names each role is `known` by else.
+
+    Raises UploadRefused with every required role that no column has.
+    """
     headers = list(dict.fromkeys(header for row in rows[:1000] for header in row.cells))
-    found = {role: _matching(role, headers, chosen.get(role, "")) for role in KNOWN_AS}
-    missing = [role for role in REQUIRED if not found[role]]
+    found = {role: _matching(role, headers, names, chosen.get(role, "")) for role, names in known.items()}
+    missing = [role for role in required if not found[role]]
     if missing:
         listed = ", ".join(headers[:20]) or "none"
         raise UploadRefused(
             *(
                 Problem(
                     f"No column with the {role} was found; the file's columns are: {listed}.",
-                    f"Name the column “{role}”, or choose it under Columns.",
+                    f"Name the column “{role}”, or say which column it is.",
                     field=role,
                 )
                 for role in missing
@@ -219,45 +236,57 @@ def find_columns(rows: list[Row], chosen: Mapping[str, str]) -> dict[str, list[s
     return {role: names for role, names in found.items() if names}
 
 
-def _matching(role: str, headers: list[str], chosen: str) -> list[str]:
+def _matching(role: str, headers: list[str], names: Sequence[str], chosen: str) -> list[str]:
     """The columns of a role. Several of one name with numbers (summary1, summary2 …) are all references."""
     if chosen:
         return [header for header in headers if header == _header(chosen, 0)]
-    for known in KNOWN_AS[role]:
+    for known in names:
         if same := [header for header in headers if header.rstrip("0123456789_ ") == known or header == known]:
             return same if role == "summary" else same[:1]
     return []
 
 
-def _example(row: Row, columns: Mapping[str, list[str]], name: str) -> tuple[str, Example]:
-    """The row's split and example; raises UploadRefused with every problem of the row."""
+def read_example(
+    row: Row, columns: Mapping[str, list[str]], name: str, required: Sequence[str] = REQUIRED, fewest: int = 2
+) -> tuple[str, Example]:
+    """The row's split and example, of `fewest` turns or more; a chat that states no id is named after file and row.
+
+    Raises UploadRefused with every problem of the row.
+    """
     problems: list[Problem] = []
     (dialogue_column,) = columns["dialogue"]
     turns = read_turns(row.cells.get(dialogue_column))
-    references = tuple(text for column in columns["summary"] for text in _texts(row.cells.get(column)))
-    said = "".join(turn.text for turn in turns) + "".join(references)
-    if len(turns) < 2:
-        reason = "There is no chat in it." if not turns else "It has only one turn."
-        remedy = "Give at least two turns, one a line, such as “Customer: …”."
-        problems.append(Problem(reason, remedy, row.number, dialogue_column))
-    if not references:
-        problems.append(
-            Problem("There is no summary.", "Write one, or leave the row out.", row.number, columns["summary"][0])
-        )
-    if len(said) > MAX_CHARACTERS:
-        reason = f"The chat is {len(said):,} characters long; at most {MAX_CHARACTERS:,} are read."
-        problems.append(Problem(reason, "Cut it into several chats.", row.number, dialogue_column))
+    references = tuple(text for column in columns.get("summary", ()) for text in _texts(row.cells.get(column)))
     cell = {
         role: one_line(str(row.cells.get(columns[role][0]) or ""))
         for role in ("id", "topic", "split")
         if role in columns
     }
-    if any("\0" in text for text in (said, *(turn.speaker for turn in turns), *cell.values())):
-        problems.append(Problem("It holds NUL bytes.", "Export the row again as plain text.", row.number))
+    if len(turns) < fewest:
+        reason = "There is no chat in it." if not turns else "It has only one turn."
+        remedy = f"Give at least {'two turns' if fewest > 1 else 'one turn'}, one a line, such as “Customer: …”."
+        problems.append(Problem(reason, remedy, row.number, dialogue_column))
+    if "summary" in required and not references:
+        problems.append(
+            Problem("There is no summary.", "Write one, or leave the row out.", row.number, columns["summary"][0])
+        )
+    said = (part for turn in turns for part in (turn.speaker, turn.text))
+    problems += unfit("".join((*said, *references, *cell.values())), row.number, dialogue_column)
     if problems:
         raise UploadRefused(*problems)
     dialogue = Dialogue(cell.get("id") or f"{Path(name).stem}-{row.number}", turns)
     return cell.get("split", ""), Example(dialogue, references, cell.get("topic", ""))
+
+
+def unfit(text: str, row: int, column: str) -> list[Problem]:
+    """What no text of a row may be: longer than MAX_CHARACTERS, or with NUL bytes in it."""
+    problems = []
+    if len(text) > MAX_CHARACTERS:
+        reason = f"It is {len(text):,} characters long; at most {MAX_CHARACTERS:,} are read."
+        problems.append(Problem(reason, "Cut it, or leave the row out.", row, column))
+    if "\0" in text:
+        problems.append(Problem("It holds NUL bytes.", "Export the row again as plain text.", row, column))
+    return problems
 
 
 def _texts(value: Any) -> list[str]:
