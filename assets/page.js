@@ -2,9 +2,10 @@
 (() => {
   const DARK = {
     '#0f7268': '#5cc4b5', '#b3123e': '#ff8fa6', '#66797d': '#8ea5a9', '#9fb0b3': '#5f787c', '#12262a': '#e6eeee',
-    '#566b6f': '#91a5a9', '#e3e9e9': '#22363a', '#d9e0e1': '#25383c',
+    '#4453a8': '#a5b2ff', '#9c4708': '#f2b15d', '#566b6f': '#91a5a9', '#e3e9e9': '#22363a', '#d9e0e1': '#25383c',
     'rgba(15,114,104,0.13)': 'rgba(92,196,181,0.16)', 'rgba(179,18,62,0.11)': 'rgba(255,143,166,0.15)',
     'rgba(102,121,125,0.10)': 'rgba(142,165,169,0.12)', 'rgba(159,176,179,0.12)': 'rgba(95,120,124,0.18)',
+    'rgba(68,83,168,0.11)': 'rgba(165,178,255,0.15)', 'rgba(156,71,8,0.11)': 'rgba(242,177,93,0.15)',
   };
   const dark = () => document.body.classList.contains('dark');
   const coloured = (text) => dark() ? Object.entries(DARK).reduce((t, [light, d]) => t.replaceAll(light, d), text) : text;
@@ -18,7 +19,7 @@
     Plotly.react(chart, figure.data, figure.layout, { displayModeBar: false, responsive: true }).then(() => {
       chart.removeAllListeners('plotly_click');
       chart.on('plotly_click', (event) => chart.dispatchEvent(
-        new CustomEvent('pick', { bubbles: true, detail: { step: event.points[0].x } })));
+        new CustomEvent('pick', { bubbles: true, detail: { step: event.points[0].customdata ?? event.points[0].x } })));
     });
   }
 

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evaluation.comparison import Comparison
+from evaluation.findings import RUN, CheckpointScores, by_run
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 # Light colours only: the page swaps each for its dark twin, so one figure serves both.
 TEAL, ROSE, SLATE, ASH, INK, MUTED, GRID = "#0f7268", "#b3123e", "#66797d", "#9fb0b3", "#12262a", "#566b6f", "#e3e9e9"
+INDIGO, AMBER = "#4453a8", "#9c4708"
 BAND = {
     TEAL: "rgba(15,114,104,0.13)",
     ROSE: "rgba(179,18,62,0.11)",
     SLATE: "rgba(102,121,125,0.10)",
     ASH: "rgba(159,176,179,0.12)",
+    INDIGO: "rgba(68,83,168,0.11)",
+    AMBER: "rgba(156,71,8,0.11)",
 }
+RUNS = (TEAL, INDIGO, AMBER, SLATE)  # among several, run 1 and so on
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +45,29 @@ INVENTION = (Curve("unsupported", "unsupported", ROSE, strong=True),)
 
 
 def overlap_figure(comparison: Comparison, step: int) -> Figure:
-    """ROUGE F1 (0-100) over training steps; LEAD-3, zero-shot and human agreement as dashed ROUGE-L lines."""
+    """ROUGE F1 (0-100) over training steps, of several runs ROUGE-L; LEAD-3, zero-shot and human agreement as dashed lines."""
     zero = comparison.checkpoint(0).means["rougeL"].mean
     lines = {
         "LEAD-3": comparison.lead3.get("rougeL"),
         "zero-shot": zero,
         "two people": comparison.human.get("rougeL"),
     }
-    return _figure(comparison, OVERLAP, step, {name: value for name, value in lines.items() if value is not None})
+    return _figure(_courses(comparison, OVERLAP), step, {name: one for name, one in lines.items() if one is not None})
 
 
 def invention_figure(comparison: Comparison, step: int) -> Figure:
     """Unsupported facts per summary over training steps."""
     zero = comparison.checkpoint(0).means["unsupported"].mean
-    return _figure(comparison, INVENTION, step, {} if zero is None else {"zero-shot": zero})
+    return _figure(_courses(comparison, INVENTION), step, {} if zero is None else {"zero-shot": zero})
+
+
+def _courses(comparison: Comparison, curves: Sequence[Curve]) -> list[tuple[Curve, list[CheckpointScores]]]:
+    """What is drawn along which checkpoints: every curve of one run, of several runs the strong one of each."""
+    runs = by_run(comparison.checkpoints)
+    if list(runs) == [0]:
+        return [(curve, runs[0]) for curve in curves]
+    score = next(curve.score for curve in curves if curve.strong)
+    return [(Curve(score, f"run {run}", RUNS[run - 1], strong=True), points) for run, points in runs.items()]
 
 
 def loss_figure(training: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]], steps: int) -> Figure:
@@ -71,34 +85,37 @@ def loss_figure(training: Sequence[tuple[int, float]], validation: Sequence[tupl
     return figure
 
 
-def _figure(comparison: Comparison, curves: Sequence[Curve], step: int, lines: Mapping[str, float]) -> Figure:
+def _figure(
+    courses: Sequence[tuple[Curve, Sequence[CheckpointScores]]], step: int, lines: Mapping[str, float]
+) -> Figure:
     import plotly.graph_objects as go
 
-    figure, steps = go.Figure(), [checkpoint.step for checkpoint in comparison.checkpoints]
+    figure, steps = go.Figure(), sorted({at.step % RUN for _, points in courses for at in points})
     ends: list[dict[str, Any]] = []
-    for curve in curves:
-        found = [checkpoint.means[curve.score] for checkpoint in comparison.checkpoints]
-        for trace in _traces(curve, steps, [(one.mean, one.low, one.high) for one in found]):
+    for curve, points in courses:
+        for trace in _traces(curve, points):
             figure.add_trace(trace)
-        if (end := found[-1].mean) is not None:
-            ends.append(_label(steps[-1], end, f"<b>{curve.label}</b>" if curve.strong else curve.label, curve.colour))
+        if (end := points[-1].means[curve.score].mean) is not None:
+            name = f"<b>{curve.label}</b>" if curve.strong else curve.label
+            ends.append(_label(points[-1].step % RUN, end, name, curve.colour))
     for name, value in lines.items():
         figure.add_hline(y=value, line={"color": MUTED, "width": 1, "dash": "dot"})
         ends.append(_label(steps[-1], value, name, MUTED))
-    figure.add_vline(x=step, line={"color": INK, "width": 1, "dash": "dot"})
-    for label in _apart(ends):
-        figure.add_annotation(**label)
-    marks = ["zero-shot" if at == 0 else str(at) for at in steps]
+    figure.add_vline(x=step % RUN, line={"color": INK, "width": 1, "dash": "dot"})
+    for placed in _apart(ends):
+        figure.add_annotation(**placed)
+    marks = [str(at) if at else "zero-shot" for at in steps]
     figure.update_layout(**_layout({"tickvals": steps, "ticktext": marks, "range": [-0.02 * steps[-1] - 1, steps[-1]]}))
     return figure
 
 
-def _traces(curve: Curve, steps: list[int], points: list[tuple[float | None, float | None, float | None]]) -> list[Any]:
-    """The band as one closed outline, then the line over it with a dot a checkpoint."""
+def _traces(curve: Curve, points: Sequence[CheckpointScores]) -> list[Any]:
+    """The band as one closed outline, then the line over it with a dot a checkpoint, which knows the checkpoint's number."""
     import plotly.graph_objects as go
 
-    known = [(at, *point) for at, point in zip(steps, points, strict=True) if None not in point]
-    around = [at for at, *_ in known]
+    found = [(at.step, at.means[curve.score]) for at in points]
+    known = [(at, one.mean, one.low, one.high) for at, one in found if None not in (one.mean, one.low, one.high)]
+    around = [at % RUN for at, *_ in known]
     outline = [high for *_, high in known] + [low for _, _, low, _ in known][::-1]
     band = go.Scatter(
         x=around + around[::-1], y=outline, fill="toself", fillcolor=BAND[curve.colour], mode="none", hoverinfo="skip"
@@ -111,6 +128,7 @@ def _traces(curve: Curve, steps: list[int], points: list[tuple[float | None, flo
         line={"color": curve.colour, "width": 2.6 if curve.strong else 1.8},
         marker={"size": 7 if curve.strong else 5},
         text=text,
+        customdata=[at for at, *_ in known],
         hovertemplate="%{text}<extra></extra>",
     )
     return [band, line]

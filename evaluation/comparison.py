@@ -61,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Checkpoints of one run on the same chats. Frozen and plain: `Comparison.from_json(c.to_json()) == c`.
+    """Checkpoints of one run on the same chats, or of several (`evaluation/several.py`). Plain: `from_json(c.to_json()) == c`.
 
     `checkpoints` by step, zero-shot first. `lead3` and `human` are means by score name: the first three turns copied
     out, and each reference against the chat's other ones (one reference fewer than a model is held against, so a
@@ -171,14 +171,21 @@ _FIELDS = {
 }
 
 
+def unlike(first: Signature, other: Signature, who: str = "The reports") -> list[Problem]:
+    """Everything in which two signatures differ that forbids a comparison, each said of `who` in words."""
+    found = []
+    for name in first.difference(other):
+        words, remedy = _FIELDS[name]
+        pair = f"“{_shown(first, name)}” and “{_shown(other, name)}”"
+        found.append(Problem(f"{who} differ in the {words}: {pair}.", remedy, field=name))
+    return found
+
+
 def _signature_problems(reports: Sequence[Report]) -> list[Problem]:
     found: dict[str, Problem] = {}
     for report in reports[1:]:
-        first, other = reports[0].signature, report.signature
-        for name in first.difference(other):
-            words, remedy = _FIELDS[name]
-            pair = f"“{_shown(first, name)}” and “{_shown(other, name)}”"
-            found.setdefault(name, Problem(f"The reports differ in the {words}: {pair}.", remedy, field=name))
+        for problem in unlike(reports[0].signature, report.signature):
+            found.setdefault(problem.field, problem)
     return list(found.values())
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from evaluation.report import Report
 from evaluation.significance import FEWEST, Interval
 
 FEW_CHATS = 50  # below this the badge warns that intervals are wide
 UNKNOWN = Interval(None, None, None, 0)
+# Where several runs stand in one comparison, checkpoint s of run k (from 1) goes by the number k × RUN + s, so that a
+# number still names one checkpoint in links, pages and files of every version. 0 is the zero-shot they share.
+RUN = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,17 @@ class CheckpointScores:
 
 
 def label(step: int) -> str:
-    """What people call a checkpoint: `zero-shot` for step 0."""
-    return f"checkpoint {step}" if step else "zero-shot"
+    """What people call a checkpoint: `zero-shot` for step 0, `run 2, checkpoint 40` among several runs."""
+    run, step = divmod(step, RUN)
+    name = f"checkpoint {step}" if step else "zero-shot"
+    return f"run {run}, {name}" if run else name
+
+
+def by_run(checkpoints: Sequence[CheckpointScores]) -> dict[int, list[CheckpointScores]]:
+    """Each run's checkpoints by its number (0 where there is one run only), from zero-shot on: its own or the shared one."""
+    found = {run: list(own) for run, own in groupby(checkpoints, lambda at: at.step // RUN)}
+    shared = found.pop(0) if len(found) > 1 else []
+    return {run: own if own[0].step % RUN == 0 else [*shared, *own] for run, own in found.items()}
 
 
 def best_step(checkpoints: Sequence[CheckpointScores]) -> int | None:
@@ -55,7 +68,12 @@ def verdict(checkpoints: Sequence[CheckpointScores], best: int | None, chosen: i
     by_step = {checkpoint.step: checkpoint for checkpoint in checkpoints}
     if not chosen:
         return _zero_shot_alone(by_step[0])
-    text = f"{_overlap_words(by_step[chosen])}; {_invention_words(by_step[0], by_step[chosen])}."
+    return claim(by_step[0], by_step[chosen])
+
+
+def claim(before: CheckpointScores, after: CheckpointScores) -> str:
+    """How `after` differs from `before`, in one sentence; `after.change` is the paired difference between the two."""
+    text = f"{_overlap_words(before, after)}; {_invention_words(before, after)}."
     return text[0].upper() + text[1:]
 
 
@@ -115,29 +133,27 @@ def _same(one: Report, other: Report) -> int:
     return sum(left == right for left, right in zip(_texts(one), _texts(other), strict=True))
 
 
-def _overlap_words(checkpoint: CheckpointScores) -> str:
-    name, change = checkpoint.label, _change(checkpoint, "rougeL")
+def _overlap_words(before: CheckpointScores, after: CheckpointScores) -> str:
+    name, other, change = after.label, before.label, _change(after, "rougeL")
     if change.mean is None:
         return f"ROUGE is unknown for {name}: no chat has a reference summary"
     if change.low is None:
-        return (
-            f"too few chats to tell {name} from zero-shot (ROUGE-L {signed(change)}, n = {change.n}, needed {FEWEST})"
-        )
+        return f"too few chats to tell {name} from {other} (ROUGE-L {signed(change)}, n = {change.n}, needed {FEWEST})"
     if change.above_zero:
-        return f"{name} beats zero-shot by {signed(change)} ROUGE-L ({ci(change)}, n = {change.n})"
+        return f"{name} beats {other} by {signed(change)} ROUGE-L ({ci(change)}, n = {change.n})"
     if change.below_zero:
-        return f"{name} does worse than zero-shot by {signed(change)} ROUGE-L ({ci(change)}, n = {change.n})"
+        return f"{name} does worse than {other} by {signed(change)} ROUGE-L ({ci(change)}, n = {change.n})"
     sizes = f"ROUGE-L {signed(change)}, {ci(change)}, n = {change.n}"
-    return f"no evidence of a difference between {name} and zero-shot ({sizes})"
+    return f"no evidence of a difference between {name} and {other} ({sizes})"
 
 
-def _invention_words(zero_shot: CheckpointScores, checkpoint: CheckpointScores) -> str:
-    change, facts = _change(checkpoint, "unsupported"), "unsupported facts per summary"
-    before, after = _mean(zero_shot, "unsupported").mean, _mean(checkpoint, "unsupported").mean
-    if before is None or after is None or change.mean is None:
+def _invention_words(before: CheckpointScores, after: CheckpointScores) -> str:
+    change, facts = _change(after, "unsupported"), "unsupported facts per summary"
+    was, now = _mean(before, "unsupported").mean, _mean(after, "unsupported").mean
+    if was is None or now is None or change.mean is None:
         return f"{facts} are unknown"
-    digits = _digits(before, after)
-    old, new = number(before, digits), number(after, digits)
+    digits = _digits(was, now)
+    old, new = number(was, digits), number(now, digits)
     if change.low is None:
         return f"too few chats to tell whether {facts} change ({old} to {new})"
     words = f"{ci(change)} of the change"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
 
+from evaluation.charts import INK, MUTED, RUNS, TEAL
 from evaluation.comparison import Comparison
+from evaluation.findings import RUN, CheckpointScores, by_run
 
 SIZE = 1200, 630  # pixels, as social previews ask for
-PAPER, INK, MUTED, TEAL, BAND = "#ffffff", "#12262a", "#566b6f", "#0f7268", "#dfeeec"
+PAPER, BANDS = "#ffffff", ("#dfeeec", "#e6e8f4", "#f4e9e1", "#eaedee")
 _CURVE = 80, 420, 1120, 570  # left, top, right, bottom
 
 
@@ -37,25 +40,34 @@ def _short(text: str, most: int) -> str:
 
 
 def _curve(draw: ImageDraw.ImageDraw, comparison: Comparison) -> None:
-    """ROUGE-L over steps with its band; nothing where fewer than two checkpoints have an interval."""
-    found = [(at.step, at.means["rougeL"]) for at in comparison.checkpoints if "rougeL" in at.means]
-    known = [
-        (step, one.low, one.mean, one.high)
-        for step, one in found
-        if one.mean is not None and one.low is not None and one.high is not None
-    ]
-    if len(known) < 2:
+    """ROUGE-L over steps with its band, a line a run; nothing where fewer than two checkpoints have an interval."""
+    runs = [_known(points) for points in by_run(comparison.checkpoints).values()]
+    every = [point for points in runs for point in points]
+    if max(map(len, runs)) < 2:
         return
     left, top, right, bottom = _CURVE
-    last, low, high = known[-1][0], min(row[1] for row in known), max(row[3] for row in known)
+    last, low, high = max(at[0] for at in every), min(at[1] for at in every), max(at[3] for at in every)
 
     def place(step: int, value: float) -> tuple[float, float]:
         return left + (right - left) * step / last, bottom - (bottom - top) * (value - low) / ((high - low) or 1)
 
-    upper = [place(step, value) for step, _, _, value in known]
-    lower = [place(step, value) for step, value, _, _ in known]
-    middle = [place(step, value) for step, _, value, _ in known]
-    draw.polygon([*upper, *lower[::-1]], fill=BAND)
-    draw.line(middle, fill=TEAL, width=5, joint="curve")
-    for x, y in middle:
-        draw.ellipse((x - 8, y - 8, x + 8, y + 8), fill=TEAL)
+    for points, band in zip(runs, BANDS, strict=False):
+        upper = [place(step, value) for step, _, _, value in points]
+        lower = [place(step, value) for step, value, _, _ in points]
+        if len(points) > 1:
+            draw.polygon([*upper, *lower[::-1]], fill=band)
+    for points, line in zip(runs, RUNS, strict=False):
+        middle = [place(step, value) for step, _, value, _ in points]
+        draw.line(middle, fill=line, width=5, joint="curve")
+        for x, y in middle:
+            draw.ellipse((x - 8, y - 8, x + 8, y + 8), fill=line)
+
+
+def _known(points: Sequence[CheckpointScores]) -> list[tuple[int, float, float, float]]:
+    """Step, lower end, mean and upper end of each checkpoint whose ROUGE-L has an interval."""
+    found = [(at.step % RUN, at.means["rougeL"]) for at in points if "rougeL" in at.means]
+    return [
+        (step, one.low, one.mean, one.high)
+        for step, one in found
+        if one.mean is not None and one.low is not None and one.high is not None
+    ]

@@ -14,6 +14,7 @@ from typing import Any
 
 from dialogues.dialogue import Problem
 from evaluation.comparison import Comparison, compare_run
+from evaluation.several import together
 from sharing.link import numbers_token, signing_key
 from sharing.snapshot import LinkRefused, Snapshots, prepare
 from tuning.runs import list_runs, open_run
@@ -21,7 +22,10 @@ from tuning.runs import list_runs, open_run
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Runs and published pages under one home folder; `signing` signs numbers links, "" means the home's own key."""
+    """Runs and published pages under one home folder; `signing` signs numbers links, "" means the home's own key.
+
+    Where a comparison is made of `run_id`, several ids with commas between them stand side by side in it.
+    """
 
     home: Path
     signing: str = ""
@@ -65,4 +69,4 @@ class Desk:
         return Snapshots(self.home / "published")
 
     def _comparison(self, run_id: str) -> Comparison:
-        return compare_run(open_run(self.home / "runs", run_id))
+        return together([compare_run(open_run(self.home / "runs", one.strip())) for one in run_id.split(",")])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 from html import escape
 
 from evaluation.comparison import Comparison, Row
-from evaluation.findings import CheckpointScores
+from evaluation.findings import RUN, CheckpointScores, label
+from evaluation.several import beside
 from sharing.breakdown import slices_html
 from sharing.page import about_html, figures_html, folded
 from sharing.sheet import chart_html, charts, kpis_html, sheet_html, signature_html, tag, verdict_html
@@ -39,7 +41,7 @@ def html_file(published: Published, step: int, style: str) -> str:
         ),
         figures_html(comparison),
         folded("Slices by length, turns and topic", slices_html(comparison, step)),
-        "".join(_folded(row, step) for row in comparison.rows),
+        "".join(_folded(row, step, beside(comparison, step)) for row in comparison.rows),
         signature_html(comparison),
     ]
     turns = max((len(row.turns) for row in comparison.rows), default=0)
@@ -51,11 +53,11 @@ def html_file(published: Published, step: int, style: str) -> str:
 <body class="page"><main class="proof">{"".join(parts)}</main></body></html>"""
 
 
-def _folded(row: Row, step: int) -> str:
+def _folded(row: Row, step: int, shown: Sequence[int]) -> str:
     change = row.change(step, "rougeL")
     words = "" if change is None else f" ROUGE-L {change:+.1f}".replace("-", "−").replace("ROUGE−L", "ROUGE-L")
     heading = tag("summary", escape(row.topic or row.example_id) + tag("span", escape(words), class_="quiet"))
-    return tag("details", heading + sheet_html(row, step), class_="example")
+    return tag("details", heading + sheet_html(row, *shown), class_="example")
 
 
 def _lights(turns: int) -> str:
@@ -74,7 +76,8 @@ def csv_file(comparison: Comparison) -> str:
     for row in comparison.rows:
         for step, result in sorted(row.outputs.items()):
             scores = [result.scores.get(name) for name in names]
-            writer.writerow([_cell(row.example_id), _cell(row.topic), step, *scores, _cell(result.summary)])
+            name = label(step) if step >= RUN else step
+            writer.writerow([_cell(row.example_id), _cell(row.topic), name, *scores, _cell(result.summary)])
     return "\ufeff" + file.getvalue()  # the mark tells spreadsheet programs that it is UTF-8
 
 

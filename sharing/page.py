@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from dialogues.dialogue import Problem
 from evaluation.comparison import Comparison
 from evaluation.findings import ci, number
+from evaluation.several import beside
 from evaluation.significance import Interval
 from sharing.breakdown import slices_html
 from sharing.link import ReadLink
@@ -161,7 +162,7 @@ def page_html(comparison: Comparison, query: dict[str, str], said: str = "", ima
     ]
     if comparison.rows:
         table = table_html(comparison, view.step, _around(numbers, view.row), view.row, view.address)
-        sheet = tag("section", sheet_html(comparison.rows[view.row], view.step), id="sheet")
+        sheet = tag("section", sheet_html(comparison.rows[view.row], *beside(comparison, view.step)), id="sheet")
         parts.append(tag("div", tag("div", table) + sheet, class_="below"))
     parts.append(signature_html(comparison))
     return document(comparison.title, "".join(parts), comparison.verdict, image)

@@ -9,8 +9,9 @@ from html import escape
 from dialogues.dialogue import Dialogue, Turn
 from evaluation.comparison import Comparison, Row
 from evaluation.coverage import KINDS, coverage, kept_of, salient
-from evaluation.findings import CheckpointScores, ci, number, signed
+from evaluation.findings import RUN, CheckpointScores, ci, label, number, signed
 from evaluation.report import ExampleResult, Verdict
+from evaluation.several import beside
 from sharing.drawing import svg
 
 FILTERS = ("all", "improved", "regressed", "invention removed", "invention introduced", "different")
@@ -140,36 +141,37 @@ def choose_rows(comparison: Comparison, step: int, kept: str = "all", order: str
 
 
 def table_html(comparison: Comparison, step: int, numbers: Sequence[int], chosen: int, link: Link) -> str:
-    """The examples: ROUGE-L before and after, the change as a bar, flags before and after. A row is one link."""
+    """The examples: ROUGE-L of zero-shot and of each run, `step`'s change as a bar, flags. A row is one link."""
     if not numbers:
         return tag(
             "div", tag("p", "No chat matches this filter.", class_="quiet", style="padding:12px"), class_="examples"
         )
-    head = '<th>Chat</th><th>Topic</th><th class="n">Zero-shot</th><th class="n">Tuned</th><th>ROUGE-L change</th><th class="n">Flags</th>'
-    body = "".join(_table_row(comparison.rows[at], at, step, at == chosen, link(at)) for at in numbers)
+    shown = beside(comparison, step)
+    names = [(f"Run {at // RUN}" if at >= RUN else "Tuned", label(at)) for at in shown]
+    scores = "".join(tag("th", name, class_="n", title=words) for name, words in [("Zero-shot", None), *names])
+    head = f'<th>Chat</th><th>Topic</th>{scores}<th>ROUGE-L change</th><th class="n">Flags</th>'
+    body = "".join(_table_row(comparison.rows[at], at, step, shown, at == chosen, link(at)) for at in numbers)
     table = tag("table", f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", role="grid", aria_label="Examples")
     return tag("div", table, class_="examples")
 
 
-def _table_row(row: Row, at: int, step: int, selected: bool, address: str) -> str:
-    before, after = row.outputs[0], row.outputs[step]
-    change = row.change(step, "rougeL")
-    bar = (
-        ""
-        if change is None
-        else tag(
-            "i", "", class_="bar" if change >= 0 else "bar down", style=f"width:{min(abs(change), 60) * 0.8:.0f}px"
-        )
-    )
+def _table_row(row: Row, at: int, step: int, shown: Sequence[int], selected: bool, address: str) -> str:
+    outputs, change = [row.outputs[one] for one in (0, *shown)], row.change(step, "rougeL")
+    flags = [_flags(output) for output in outputs]
     cells = (
         tag("td", tag("a", escape(row.example_id), href=address, tabindex=-1), class_="id", title=row.example_id),
         tag("td", tag("a", escape(row.topic or f"chat {at + 1}"), href=address), class_="topic"),
-        tag("td", _score(before, "rougeL"), class_="n"),
-        tag("td", _score(after, "rougeL"), class_="n"),
-        tag("td", bar + ("unknown" if change is None else f"{change:+.1f}".replace("-", "−"))),
-        tag("td", f"{_flags(before)}→{_flags(after)}", class_="n"),
+        *(tag("td", _score(output, "rougeL"), class_="n") for output in outputs),
+        tag("td", _bar(change) + ("unknown" if change is None else f"{change:+.1f}".replace("-", "−"))),
+        tag("td", f"{flags[0]}→{' · '.join(flags[1:])}", class_="n"),
     )
     return tag("tr", "".join(cells), data_pick=at, tabindex=0 if selected else -1, aria_selected=str(selected).lower())
+
+
+def _bar(change: float | None) -> str:
+    if change is None:
+        return ""
+    return tag("i", "", class_="bar" if change >= 0 else "bar down", style=f"width:{min(abs(change), 60) * 0.8:.0f}px")
 
 
 def _score(result: ExampleResult, score: str) -> str:
@@ -182,20 +184,23 @@ def _flags(result: ExampleResult) -> str:
     return tag("span", str(count), class_=None if count else "zero")
 
 
-def sheet_html(row: Row, step: int, missing: bool = True) -> str:
-    """One chat with its turns, the zero-shot and the tuned summary side by side with marks, and the references.
+def sheet_html(row: Row, *steps: int, missing: bool = True) -> str:
+    """One chat with its turns, the zero-shot summary and those of `steps` side by side with marks, and the references.
 
     `missing` lists what each summary lost; that loads the stemmer, so the app's first paint does without.
     """
     title = tag("h3", escape(row.topic or row.example_id))
     if row.topic:
         title += tag("span", escape(row.example_id), class_="quiet")
-    pair = _result_html("Zero-shot", row.outputs[0], row, missing)
-    if step:
-        pair += _result_html(f"Tuned, step {step}", row.outputs[step], row, missing)
+    shown = {0: "Zero-shot"} | {step: _name(step) for step in steps if step}
+    pair = "".join(_result_html(name, row.outputs[step], row, missing) for step, name in shown.items())
     references = "".join(_reference_html(text, at, len(row.references)) for at, text in enumerate(row.references))
     parts = (tag("header", title + KEY), turns_html(row.turns), tag("div", pair, class_="pair"), references)
     return tag("article", "".join(parts), class_="sheet")
+
+
+def _name(step: int) -> str:
+    return label(step).capitalize() if step >= RUN else f"Tuned, step {step}"
 
 
 def _result_html(title: str, result: ExampleResult, row: Row, missing: bool) -> str:

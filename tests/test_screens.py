@@ -1,15 +1,21 @@
 """What a visitor can rely on when the screens are asked directly, without a browser."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 import pytest
+from conftest import script_reports
 
 from dialogues.dialogue import Dialogue, Problem, Refused, Turn
+from evaluation.findings import RUN
+from evaluation.preference import Cards
 from prompting.catalog import DEFAULT
 from prompting.model import Decoding
+from sharing.desk import Desk
 from tuning import line
+from tuning.plan import Plan
 from tuning.runs import RunRefused, create
 from ui import prompt_tab, tune_tab
 from ui.house import build
@@ -17,6 +23,7 @@ from ui.refusals import as_messages
 from ui.settings import Settings
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
+PLAN = Plan("bundled", "full", "quick", DEFAULT.name, 200, 4, 1e-3, 512, "fp32", 1)
 CHAT = Dialogue("x", (Turn("Ann", "My lamp is broken."), Turn("Bob", "A new one is on its way.")))
 
 
@@ -38,14 +45,14 @@ def handler(settings, name):
 
 
 def test_opening_another_comparison_keeps_the_filter_that_the_screen_shows_and_goes_to_page_one(settings, comparison):
-    shown = handler(settings, "open_comparison")("recorded", "regressed", "gain")
+    shown = handler(settings, "open_comparison")(["recorded"], "regressed", "gain")
     table, page = shown[4], shown[-1]
     regressed = [row for row in comparison.rows if "regressed" in row.tags(comparison.chosen)]
     assert f"{len(regressed)} chats, page 1" in table and page == 1
 
 
 def test_without_anything_measured_the_compare_tab_says_what_to_do(settings):
-    assert "Start a run under Tune" in handler(settings, "open_comparison")(None, "all", "gain")[1]
+    assert "Start a run under Tune" in handler(settings, "open_comparison")([], "all", "gain")[1]
 
 
 def test_a_base_model_is_never_a_checkpoint_by_its_secret_address(settings):
@@ -99,7 +106,7 @@ def test_an_upload_is_read_also_where_nobody_opened_the_box_for_columns(settings
 
 
 def test_a_link_can_be_taken_back_by_the_browser_that_published_it_also_after_a_reload(settings):
-    links, _ = handler(settings, "share")("recorded", "numbers", "never", "ann", [])
+    links, _ = handler(settings, "share")(["recorded"], "numbers", "never", "ann", [])
     ((words, snapshot_id),) = links
     assert settings.snapshots.fetch(snapshot_id) and "Numbers only" in words
     with pytest.raises(gr.Error):
@@ -108,3 +115,54 @@ def test_a_link_can_be_taken_back_by_the_browser_that_published_it_also_after_a_
     assert left == []
     with pytest.raises(Refused):
         settings.snapshots.fetch(snapshot_id)
+
+
+@pytest.fixture
+def runs(settings, chats):
+    """Two measured runs of Ada's on the same chats, and one with another template."""
+    made = []
+    for name, template in (("Full", None), ("LoRA", None), ("Other", "Say: {dialogue}")):
+        run = create(settings.runs, PLAN, chats, name, "ada")
+        for report in script_reports(chats):
+            said = (
+                report if template is None else replace(report, signature=replace(report.signature, template=template))
+            )
+            run.save_report(said.to_json())
+        made.append(run.id)
+    return made
+
+
+def test_several_runs_are_opened_published_and_linked_as_one_comparison(settings, runs):
+    shown = handler(settings, "open_comparison")(runs[:2], "all", "gain")
+    assert "Run 1: Full · Run 2: LoRA" in shown[1] and "No evidence of a difference between run" in shown[1]
+    links, _ = handler(settings, "share")(runs[:2], "numbers", "never", "ada", [])
+    assert settings.snapshots.fetch(links[0][1]).title == "Run 1: Full · Run 2: LoRA"
+    page = Desk(settings.home).publish(",".join(runs[:2]), "numbers", 30, "ada")
+    assert settings.snapshots.fetch(page["id"]) == settings.snapshots.fetch(links[0][1])
+
+
+def test_runs_measured_unlike_are_not_opened_and_the_screen_names_the_difference(settings, runs):
+    said = handler(settings, "open_comparison")([runs[0], runs[2]], "all", "gain")[1]
+    assert "Run 1 “Full” and run 2 “Other” differ in the prompt template" in said and "“Say: {dialogue}”" in said
+
+
+def test_opening_the_tab_keeps_the_runs_that_are_shown_unless_another_one_is_being_watched(settings, runs):
+    arrive = handler(settings, "arrive")
+    assert arrive("ada", runs[1], runs[:2], [])[0].value == runs[:2]
+    assert arrive("ada", runs[2], runs[:2], [])[0].value == [runs[2]]
+    assert arrive("ada", None, ["gone"], [])[0].value == [runs[2]]  # the newest
+
+
+def test_among_several_runs_blind_judgements_are_kept_with_the_run_that_is_judged(settings, runs, comparison):
+    judge, told = handler(settings, "judge"), handler(settings, "told")
+    cards = Cards("Ann", 200, [row.example_id for row in comparison.rows])
+    said = {"chat": cards.following([]), "hand": cards.mark, "card": "tie"}
+    judge(runs[:2], 2 * RUN + 200, "Ann", "ada", gr.EventData(None, said))
+    assert "Nobody has judged" in told(runs[:1], 200, "ada") and "1 ties" in told(runs[1:2], 200, "ada")
+
+
+def test_a_key_that_meets_cards_dealt_to_another_name_judges_nothing(settings, runs, comparison):
+    cards = Cards("Ann", 200, [row.example_id for row in comparison.rows])
+    said = {"chat": cards.following([]), "hand": cards.mark, "card": "A"}
+    dealt = handler(settings, "judge")(runs[:1], 200, "Ben", "ada", gr.EventData(None, said))
+    assert "Ben: pair 1 of" in dealt and "Nobody has judged" in handler(settings, "told")(runs[:1], 200, "ada")

@@ -42,7 +42,7 @@ def build(settings: Settings) -> None:
         """Publish a frozen copy of a run's comparison, with personal data replaced.
 
         Args:
-            run_id: The run's id, 32 hex digits.
+            run_id: The run's id, 32 hex digits; several, with commas between them, stand side by side.
             reveal: What the page shows: numbers, summaries or chats.
             days: How long it stays open, 1 to 3650; 0 until it is revoked.
             key: Any secret of yours; only who has it can revoke the page.
@@ -56,7 +56,7 @@ def build(settings: Settings) -> None:
         """Make a signed link that holds the figures of a run's comparison itself.
 
         Args:
-            run_id: The run's id, 32 hex digits.
+            run_id: The run's id, 32 hex digits; several, with commas between them, stand side by side.
         Returns:
             The token, and the query that opens it at the app's address.
         """

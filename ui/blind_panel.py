@@ -9,7 +9,7 @@ import gradio as gr
 
 from dialogues.dialogue import Problem, Refused
 from evaluation.comparison import Comparison, Row
-from evaluation.findings import label, number
+from evaluation.findings import RUN, label, number
 from evaluation.preference import Cards, Judgement, Preference, keep, kept, tally
 from sharing.sheet import tag, turns_html
 from tuning.runs import Run, open_run, owner_digest
@@ -19,15 +19,19 @@ from ui.settings import RECORDED, Settings
 
 MOST_NAME = 60  # characters of a rater's name
 HOW = "Type your name and press Begin. Then 1: A is better, 2: no difference, 3: B is better; Begin again goes on where you stopped."
+INTRO = tag("p", HOW, class_="quiet")
 DONE = "You have judged every chat on which the two differ. Thank you."
 # The cards answer to 1, 2, 3 and to the arrows; the next pair takes the same place, so the hand stays where it is.
 KEYS_JS = """
 element.tabIndex = 0;
 const cards = { 1: 'A', 2: 'tie', 3: 'B', ArrowLeft: 'A', ArrowDown: 'tie', ArrowRight: 'B' };
 const choose = (card) => {
-  const chat = element.querySelector('[data-chat]');
-  if (chat && card) trigger('select', { chat: chat.dataset.chat, card });
-  return chat && card;
+  const pair = element.querySelector('[data-chat]');
+  if (!pair || !card) return false;
+  trigger('select', { chat: pair.dataset.chat, hand: pair.dataset.hand, card });
+  pair.querySelector(`[data-card=${card}]`).classList.add('chosen');
+  delete pair.dataset.chat;  // judged once: a second key waits for the next pair
+  return true;
 };
 element.addEventListener('keydown', (event) => { if (choose(cards[event.key])) event.preventDefault(); });
 element.addEventListener('click', (event) => choose(event.target.closest('[data-card]')?.dataset.card));
@@ -36,7 +40,7 @@ watch('value', () => { if (element.querySelector('[data-chat]')) element.focus({
 
 
 def build(settings: Settings, owner: gr.BrowserState, run: gr.Dropdown, step: gr.Dropdown, find: Any) -> None:
-    """Lay the panel out and wire it; `find` gives the comparison of what `run` holds."""
+    """Lay the panel out and wire it; `find` gives the comparison of the runs it is given."""
     with gr.Accordion("Blind preference: which of two is better?", open=False, elem_id="blind"):
         with gr.Row(equal_height=True):
             rater = gr.Textbox(
@@ -44,42 +48,49 @@ def build(settings: Settings, owner: gr.BrowserState, run: gr.Dropdown, step: gr
             )
             begin = gr.Button("Begin", scale=1, min_width=120, elem_id="begin")
             ask = gr.Button("Show the result so far", scale=1, min_width=120, elem_id="result")
-        cards = sheet_box(tag("p", HOW, class_="quiet"), js_on_load=KEYS_JS, elem_id="cards")
+        cards = sheet_box(INTRO, js_on_load=KEYS_JS, elem_id="cards")
         result = sheet_box(elem_id="preference")
 
-    def deal(run_id: str | None, at: int | None, name: str, key: str) -> str:
+    def deal(run_ids: list[str], at: int | None, name: str, key: str) -> str:
         with as_messages("Not begun"):
-            comparison = find(run_id)
-            return proof(
-                _next(comparison, _cards(comparison, at, name), kept(_store(settings, run_id, key).preferences))
-            )
+            comparison, step, store = asked_of(run_ids, at, key)
+            return proof(_next(comparison, _cards(comparison, step, name), kept(store.preferences)))
 
-    def judge(run_id: str | None, at: int | None, name: str, key: str, event: gr.EventData) -> str:
+    def judge(run_ids: list[str], at: int | None, name: str, key: str, event: gr.EventData) -> str:
         with as_messages("Not kept"):
-            comparison, store = find(run_id), _store(settings, run_id, key)
-            hand, chat = _cards(comparison, at, name), str(event._data["chat"])
-            if chat in hand.chats:
+            comparison, step, store = asked_of(run_ids, at, key)
+            hand, chat = _cards(comparison, step, name), str(event._data["chat"])
+            if (
+                chat in hand.chats and event._data["hand"] == hand.mark
+            ):  # else another name or checkpoint was chosen since
                 keep(store.preferences, hand.judged(chat, str(event._data["card"])))
             return proof(_next(comparison, hand, kept(store.preferences)))
 
-    def told(run_id: str | None, at: int | None, key: str) -> str:
+    def told(run_ids: list[str], at: int | None, key: str) -> str:
         with as_messages("No result"):
-            asked = _step(find(run_id), at)
-            return proof(result_html(tally(kept(_store(settings, run_id, key).preferences), asked), asked))
+            _, step, store = asked_of(run_ids, at, key)
+            return proof(result_html(tally(kept(store.preferences), step), step))
 
+    def asked_of(run_ids: list[str], at: int | None, key: str) -> tuple[Comparison, int, Run]:
+        """Of several runs the one whose checkpoint is looked at: it is judged, and kept, as it is alone."""
+        number, step = divmod(at or 0, RUN)
+        own = run_ids[number - 1 : number] or run_ids[:1]
+        comparison = find(own)
+        return comparison, comparison.chosen if at is None else step, _store(settings, own[0], key)
+
+    def cleared() -> tuple[str, str]:
+        return proof(INTRO), ""
+
+    gr.on([run.change, step.change], cleared, None, [cards, result], **QUIET)
     begin.click(deal, [run, step, rater, owner], cards, **QUIET)
     rater.submit(deal, [run, step, rater, owner], cards, **QUIET)
     cards.select(judge, [run, step, rater, owner], cards, **EACH)
     ask.click(told, [run, step, owner], result, **QUIET)
 
 
-def _step(comparison: Comparison, at: int | None) -> int:
-    return comparison.chosen if at is None else at
-
-
-def _cards(comparison: Comparison, at: int | None, name: str) -> Cards:
+def _cards(comparison: Comparison, step: int, name: str) -> Cards:
     """The rater's cards: every chat on which the two summaries differ. Raises Refused without a name or a checkpoint."""
-    step, name = _step(comparison, at), " ".join((name or "").split())[:MOST_NAME]
+    name = " ".join((name or "").split())[:MOST_NAME]
     if not name:
         raise Refused(Problem("A judgement needs a name.", "Type yours.", field="name"))
     if not step:
@@ -112,7 +123,7 @@ def _pair(row: Row, hand: Cards) -> str:
     buttons = _card("A", "1", first) + _card("B", "3", second)
     tie = tag("button", "No difference <kbd>2</kbd>", type="button", data_card="tie", class_="tie")
     body = turns_html(row.turns) + tag("div", buttons, class_="cards") + tie
-    return tag("article", body, class_="sheet", data_chat=row.example_id)
+    return tag("article", body, class_="sheet", data_chat=row.example_id, data_hand=hand.mark)
 
 
 def _card(name: str, key: str, text: str) -> str:

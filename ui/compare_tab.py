@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -12,6 +13,7 @@ import gradio as gr
 
 from dialogues.dialogue import Refused
 from evaluation.comparison import Comparison, compare_run
+from evaluation.several import MOST, beside, together
 from sharing.breakdown import slices_html
 from sharing.sheet import (
     FILTERS,
@@ -33,7 +35,9 @@ from ui.look import EACH, LATEST, QUIET, proof, sheet_box
 from ui.refusals import as_messages
 from ui.settings import RECORDED, Settings
 
-NONE_YET = "Nothing has been measured yet. Start a run under Tune; its first figures stand here a few minutes later."
+NONE_YET = (
+    "No run is chosen. Start a run under Tune if there is none yet: its first figures stand here a few minutes later."
+)
 # A row answers to click, Enter and the arrow keys; the mark moves at once, the sheet follows.
 ROWS_JS = """
 const pick = (row) => {
@@ -58,7 +62,7 @@ CHARTS_JS = "element.addEventListener('pick', (event) => trigger('select', { ste
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a person chooses from: the run, its checkpoint, and which examples in which order."""
+    """What a person chooses from: the runs, a checkpoint, and which examples in which order."""
 
     run: gr.Dropdown
     step: gr.Dropdown
@@ -111,7 +115,13 @@ def build(
 def _layout() -> tuple[Choices, Boxes]:
     with gr.Row(equal_height=True):
         run = gr.Dropdown(
-            [("Recorded: our sample chats", RECORDED)], value=RECORDED, label="Run", elem_id="compare-run", scale=3
+            [("Recorded: our sample chats", RECORDED)],
+            value=[RECORDED],
+            label="Runs: one, or several side by side",
+            elem_id="compare-run",
+            multiselect=True,
+            max_choices=MOST,
+            scale=3,
         )
         step = gr.Dropdown([], label="Checkpoint", elem_id="compare-step", scale=2)
         renew = gr.Button("Look again", scale=1, min_width=120)
@@ -142,19 +152,20 @@ def _wire_opening(
     mine: gr.Dropdown,
     opened: list[gr.components.Component],
 ) -> None:
-    def open_comparison(run_id: str | None, keep: str, by: str) -> tuple[object, ...]:
+    def open_comparison(run_ids: list[str], keep: str, by: str) -> tuple[object, ...]:
         try:
-            return _opened(comparison_of(settings, run_id), keep, by) if run_id else _nothing(NONE_YET)
+            return _opened(comparison_of(settings, run_ids), keep, by) if run_ids else _nothing(NONE_YET)
         except Refused as refusal:
             return _nothing(" ".join(map(str, refusal.problems)))
 
     def arrive(
-        key: str, watched: str | None, shown: str | None, published: share_panel.Links
+        key: str, watched: str | None, shown: list[str], published: share_panel.Links
     ) -> tuple[gr.Dropdown, gr.Dropdown]:
         offered = run_choices(settings, key)
         known = [value for _, value in offered]
-        chosen = next((value for value in (watched, shown) if value in known), known[0] if known else None)
-        return gr.Dropdown(offered, value=chosen), gr.Dropdown(share_panel.pairs(published))
+        kept = [value for value in shown if value in known]
+        chosen = [watched] if watched in known and watched not in kept else kept or known[:1]
+        return gr.Dropdown(offered, value=chosen, multiselect=True), gr.Dropdown(share_panel.pairs(published))
 
     asked = [choices.run, choices.kept, choices.order]
     tab.select(arrive, [owner, current, choices.run, links], [choices.run, mine], **QUIET).then(
@@ -164,23 +175,23 @@ def _wire_opening(
 
 
 def _wire_views(settings: Settings, choices: Choices, boxes: Boxes) -> None:
-    def move(run_id: str | None, at: int | None, keep: str, by: str, number: float) -> tuple[str, ...]:
+    def move(run_ids: list[str], at: int | None, keep: str, by: str, number: float) -> tuple[str, ...]:
         with as_messages("Cannot be shown"):
-            comparison = comparison_of(settings, run_id)
+            comparison = comparison_of(settings, run_ids)
         chosen = comparison.chosen if at is None else at
         return (*_at_step(comparison, chosen), *_examples(comparison, chosen, keep, by, int(number or 1)))
 
-    def filtered(run_id: str | None, at: int | None, keep: str, by: str, number: float) -> tuple[str, ...]:
-        return move(run_id, at, keep, by, number)[2:]
+    def filtered(run_ids: list[str], at: int | None, keep: str, by: str, number: float) -> tuple[str, ...]:
+        return move(run_ids, at, keep, by, number)[2:]
 
-    def open_row(run_id: str | None, at: int, event: gr.EventData) -> str:
+    def open_row(run_ids: list[str], at: int, event: gr.EventData) -> str:
         with as_messages("Cannot be shown"):
-            comparison = comparison_of(settings, run_id)
-        return proof(sheet_html(comparison.rows[int(event._data["row"])], at))
+            comparison = comparison_of(settings, run_ids)
+        return proof(sheet_html(comparison.rows[int(event._data["row"])], *beside(comparison, at)))
 
-    def cut(run_id: str | None, at: int | None) -> str:
+    def cut(run_ids: list[str], at: int | None) -> str:
         with as_messages("Cannot be shown"):
-            comparison = comparison_of(settings, run_id)
+            comparison = comparison_of(settings, run_ids)
         found = slices_html(comparison, comparison.chosen if at is None else at)
         return proof(
             found or tag("p", "Zero-shot itself, or one chat of a kind: nothing to set apart.", class_="quiet")
@@ -206,19 +217,26 @@ def run_choices(settings: Settings, owner: str) -> list[tuple[str, str]]:
     return [*((run.record.name, run.id) for run in list_runs(settings.runs, owner) if 0 in run.measured()), *fixed]
 
 
-def comparison_of(settings: Settings, run_id: str | None) -> Comparison:
-    """The comparison of a run's reports as they are now. Raises RunRefused or ComparisonRefused."""
-    if run_id == RECORDED and (recorded := settings.recorded()):
-        return recorded
-    run = open_run(settings.runs, run_id or "")
+def comparison_of(settings: Settings, run_ids: Sequence[str]) -> Comparison:
+    """The comparison of these runs' reports as they are now. Raises RunRefused or ComparisonRefused."""
+    named = tuple((run_id, _measured(settings, run_id)) for run_id in run_ids or [""])
     with _COMPARING:
-        return _compared(settings, run.id, tuple(run.measured()))
+        return _compared(settings, named)
+
+
+def _measured(settings: Settings, run_id: str) -> tuple[int, ...]:
+    recorded = run_id == RECORDED and settings.recorded()
+    return () if recorded else tuple(open_run(settings.runs, run_id).measured())
 
 
 @lru_cache(maxsize=8)
-def _compared(settings: Settings, run_id: str, steps: tuple[int, ...]) -> Comparison:
-    """Reports never change once written, so a run and the steps measured name one comparison."""
-    return compare_run(open_run(settings.runs, run_id))
+def _compared(settings: Settings, named: tuple[tuple[str, tuple[int, ...]], ...]) -> Comparison:
+    """Reports never change once written, so runs and the steps measured of each name one comparison."""
+    if len(named) > 1:
+        return together([_compared(settings, (one,)) for one in named])
+    ((run_id, steps),) = named
+    recorded = None if steps else settings.recorded()
+    return recorded or compare_run(open_run(settings.runs, run_id))
 
 
 def warm(settings: Settings, owner: str) -> None:
@@ -228,7 +246,7 @@ def warm(settings: Settings, owner: str) -> None:
 
 def _compare_newest(settings: Settings, owner: str) -> None:
     with suppress(Refused, IndexError):  # said where it matters: when somebody opens the tab
-        comparison_of(settings, run_choices(settings, owner)[0][1])
+        comparison_of(settings, [run_choices(settings, owner)[0][1]])
 
 
 def _opened(comparison: Comparison, keep: str, by: str) -> tuple[object, ...]:
@@ -267,4 +285,6 @@ def _examples(comparison: Comparison, step: int, kept: str, order: str, page: in
     chosen = shown[0] if shown else None
     table = table_html(comparison, step, shown, -1 if chosen is None else chosen, lambda at: f"#row-{at}")
     pages = tag("p", f"{len(numbers)} chats, page {start // PER_PAGE + 1} of {last}", class_="quiet")
-    return proof(table + pages), proof("" if chosen is None else sheet_html(comparison.rows[chosen], step))
+    return proof(table + pages), proof(
+        "" if chosen is None else sheet_html(comparison.rows[chosen], *beside(comparison, step))
+    )

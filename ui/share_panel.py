@@ -35,7 +35,7 @@ def build(
     run: gr.Dropdown,
     find: Callable[[Any], Comparison],
 ) -> gr.Dropdown:
-    """Lay the panel out and wire it; `find` gives the comparison of what `run` holds. Returns the list of own links.
+    """Lay the panel out and wire it; `find` gives the comparison of the runs that `run` holds. Returns the list of own links.
 
     `links` is what this browser has published, [[words, id], …]: so that a link can still be revoked after a reload.
     """
@@ -67,13 +67,13 @@ def build(
             elem_id="key",
         )
 
-    def look(run_id: str | None, shows: str) -> str:
+    def look(run_ids: list[str], shows: str) -> str:
         with as_messages("No preview"):
-            return proof(preview_html(*prepare(find(run_id), shows), shows))
+            return proof(preview_html(*prepare(find(run_ids), shows), shows))
 
-    def share(run_id: str | None, shows: str, lasts: str, secret: str, known: Links) -> tuple[Links, gr.Dropdown]:
+    def share(run_ids: list[str], shows: str, lasts: str, secret: str, known: Links) -> tuple[Links, gr.Dropdown]:
         with as_messages("Not published"):
-            comparison = find(run_id)
+            comparison = find(run_ids)
             published = settings.snapshots.publish(comparison, shows, secret, EXPIRES[lasts])
         words = f"{comparison.title} · {SHOWS[shows].capitalize()} · {date.today().isoformat()}"
         known = [[words, published], *known]
@@ -86,9 +86,9 @@ def build(
         known = [one for one in known if one[1] != snapshot_id]
         return known, gr.Dropdown(pairs(known), value=None)
 
-    def token(run_id: str | None) -> str:
+    def token(run_ids: list[str]) -> str:
         with as_messages("No link"):
-            return numbers_token(prepare(find(run_id), "numbers")[0], settings.signing_key)
+            return numbers_token(prepare(find(run_ids), "numbers")[0], settings.signing_key)
 
     panel.expand(lambda secret: secret, owner, key, **QUIET)
     gr.on([panel.expand, reveal.change], look, [run, reveal], preview, **LATEST)
