@@ -14,6 +14,7 @@ DOORS = {
     "torch": {
         "prompting/model.py",
         "tuning/train.py",
+        "tuning/warmup.py",
         "tuning/trainer.py",
         "tuning/reporter.py",
         "tuning/rehearsal.py",
@@ -25,12 +26,13 @@ DOORS = {
     "transformers": {
         "prompting/model.py",
         "tuning/train.py",
+        "tuning/warmup.py",
         "tuning/trainer.py",
         "tuning/reporter.py",
         "tuning/objective.py",
         "tuning/pretrain.py",
     },
-    "peft": {"prompting/model.py", "tuning/train.py", "tuning/trainer.py", "tuning/rehearsal.py"},
+    "peft": {"prompting/model.py", "tuning/warmup.py", "tuning/trainer.py", "tuning/rehearsal.py"},
     "evaluate": {"evaluation/rouge.py"},
     "plotly": {"evaluation/charts.py", "ui/routes.py"},
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dialogues.dialogue import Dataset, Dialogue, Turn
-from tuning.forecast import forecast, in_words
+from tuning.forecast import START_UP, forecast, in_words, time_step
 from tuning.plan import Plan, propose
 
 
@@ -64,3 +65,33 @@ def test_every_consequence_is_a_plain_sentence(plan: Plan, chats: Dataset) -> No
 )  # fmt: skip
 def test_time_is_told_no_finer_than_it_is_known(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_the_time_comes_from_steps_timed_on_these_chats_and_says_so(plan: Plan, chats: Dataset) -> None:
+    guessed = forecast(plan, chats)
+    assert not guessed.timed and any("by an estimate from its size" in words for words in guessed.consequences)
+    step = time_step(plan, chats)
+    known = forecast(plan, chats)
+    assert step and known.timed and known.seconds == pytest.approx(START_UP + plan.steps * step)
+    assert any("as a few steps timed here say" in words for words in known.consequences)
+    assert forecast(replace(plan, steps=2000), chats).timed, "more steps of the same kind are not timed again"
+    for other in (replace(plan, batch_size=4), replace(plan, precision="bf16"), replace(plan, method="lora")):
+        assert not forecast(other, chats).timed
+        assert (time_step(other, chats) or 0) > 0
+
+
+def test_steps_are_timed_once_for_all_who_ask_at_the_same_time(plan: Plan, chats: Dataset) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(lambda _: time_step(replace(plan, batch_size=2), chats), range(4)))) == 1
+
+
+def test_a_longer_chat_takes_a_longer_step(plan: Plan, chats: Dataset) -> None:
+    long = [replace(e, dialogue=Dialogue(e.dialogue.id, e.dialogue.turns * 8)) for e in chats.splits["train"]]
+    slower = time_step(plan, Dataset("long", {**chats.splits, "train": tuple(long)}))
+    assert slower and slower > (time_step(plan, chats) or slower)
+
+
+def test_a_model_that_is_not_here_or_too_large_to_load_at_leisure_is_not_timed(plan: Plan, chats: Dataset) -> None:
+    for name in ("somebody/some-t5", "google/flan-t5-large", "google/flan-t5-small"):
+        assert time_step(replace(plan, base_model=name), chats) is None
+    assert not forecast(replace(plan, base_model="google/flan-t5-large"), chats).timed

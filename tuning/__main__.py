@@ -24,7 +24,7 @@ from dialogues.dialogue import Dataset, Problem, Refused
 from dialogues.split import split_examples
 from dialogues.upload import read_upload
 from tuning import jobs, line
-from tuning.forecast import forecast, in_words
+from tuning.forecast import forecast, in_words, time_step
 from tuning.plan import PlanRefused, propose
 from tuning.runs import FINISHED, WAITING, Progress, Run, create
 
@@ -61,6 +61,8 @@ def _begun(path: Path) -> Run:
     free = shutil.disk_usage(home).free
     given: dict[str, Any] = {key: chosen[key] for key in (*CHOICES, *OWN) if key in chosen}
     plan = propose(dataset, free_bytes=free, **given)
+    if line.training(home / "runs") is None:  # else both would be held up
+        time_step(plan, dataset)
     known = forecast(plan, dataset)
     print(*known.consequences, sep="\n")
     run = create(home / "runs", plan, dataset, str(chosen.get("name") or dataset.name), "command line")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
 import psutil
 
-from dialogues.dialogue import Dataset
+from dialogues.dialogue import Dataset, Refused
 from prompting.model import count_tokens
 from prompting.source import BASE_MODELS, ModelRefused, find
 from tuning.plan import FULL, LORA, RANK, Plan, disk_bytes, known_parameters, pairs_in
@@ -25,6 +26,7 @@ START_UP = 15.0  # seconds until the first step
 CHARACTERS = 3.5  # a token of English, for a model whose own tokens are not here to be counted
 KEPT_PER_TOKEN = 150  # bytes x square root of the parameters
 PROCESS = 600_000_000  # bytes: Python and torch before any model
+LEISURE = 100_000_000  # parameters: a larger model takes too long to load and to step for a look at a plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Forecast:
     """What a plan leads to. None means unknown until the model is on this machine.
 
     `pairs` are chat and reference; `memory` is fits, tight or will not fit; `cut` is the share [0, 1] of chats longer
-    than the window.
+    than the window; `timed` says whether `seconds` come from steps that were timed here (`time_step`), else from arithmetic.
     """
 
     plan: Plan
@@ -43,6 +45,7 @@ class Forecast:
     memory_bytes: int | None
     seconds: float | None
     cut: float | None
+    timed: bool = False
 
     @property
     def steps(self) -> int:
@@ -74,14 +77,14 @@ def forecast(
     """`forecast(plan, dataset).consequences`: what `plan`, which `check` let pass, takes on this machine.
 
     Costs a second or more: the chats are counted in the model's own tokens. The hub is not asked. `free_bytes` of
-    memory are looked up unless given.
+    memory are looked up unless given. Its time is a measured one where `time_step` has been called before.
     """
     count = known_parameters(plan.base_model, base_models)
     prompts = [plan.prompt.render(e.dialogue) for split in ("train", "test") for e in dataset.splits[split]]
     lengths = _lengths(plan, prompts, base_models)
     guessed = [len(prompt) / CHARACTERS for prompt in prompts]
     tokens = mean(min(length, plan.window) for length in lengths or guessed)
-    memory = _memory(plan, count, tokens)
+    memory, step = _memory(plan, count, tokens), _steps.get(_like(plan, dataset))
     return Forecast(
         plan=plan,
         chats=len(dataset.splits["train"]),
@@ -89,9 +92,46 @@ def forecast(
         parameters=count,
         memory=_verdict(memory, free_bytes or psutil.virtual_memory().available),
         memory_bytes=memory,
-        seconds=_seconds(plan, count, tokens),
+        seconds=_seconds(plan, count, tokens) if step is None else START_UP + plan.steps * step,
         cut=mean(length > plan.window for length in lengths) if lengths else None,
+        timed=step is not None,
     )
+
+
+def time_step(plan: Plan, dataset: Dataset, *, base_models: Path = BASE_MODELS) -> float | None:
+    """Seconds of a step of `plan`, from a few that are made and thrown away; kept for all plans that step alike.
+
+    Takes some seconds, one caller after the other. None where the model is not on this machine, is larger than LEISURE or
+    cannot be made to step here: the run itself then says why.
+    """
+    key = _like(plan, dataset)
+    with _timing:
+        if key not in _steps:
+            _steps[key] = _timed(plan, dataset, base_models)
+        return _steps[key]
+
+
+_steps: dict[Hashable, float | None] = {}
+_timing = threading.Lock()
+
+
+def _like(plan: Plan, dataset: Dataset) -> Hashable:
+    """Plans of which this agrees take equally long a step."""
+    chosen = (plan.base_model, plan.method, plan.batch_size, plan.window, plan.precision, plan.template)
+    return chosen, dataset.digest
+
+
+def _timed(plan: Plan, dataset: Dataset, base_models: Path) -> float | None:
+    count = known_parameters(plan.base_model, base_models)
+    if count is None or count > LEISURE:
+        return None
+    try:
+        find(plan.base_model, base_models, fetch=False)
+        from tuning.warmup import step_seconds  # torch: only now
+
+        return step_seconds(plan, dataset, base_models)
+    except (Refused, RuntimeError, MemoryError):
+        return None
 
 
 def in_words(seconds: float) -> str:
@@ -171,7 +211,8 @@ def _memory_words(known: Forecast) -> str:
 def _time_words(known: Forecast) -> str:
     if known.seconds is None:
         return "How long it takes is unknown until the model is on this machine."
-    return f"It takes {known.time} on this machine; you may close the page meanwhile."
+    how = "as a few steps timed here say" if known.timed else "by an estimate from its size"
+    return f"It takes {known.time} on this machine, {how}; you may close the page meanwhile."
 
 
 def _size_words(size: int) -> str:

@@ -7,23 +7,19 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-from peft import LoraConfig, TaskType, get_peft_model
 from transformers import DataCollatorForSeq2Seq, PrinterCallback, set_seed
 
-from dialogues.dialogue import Example, Problem, Refused
-from prompting.model import encode, open_tokenizer, open_weights
-from prompting.source import Source, find
+from dialogues.dialogue import Refused
+from prompting.model import open_tokenizer
+from prompting.source import find
 from tuning import jobs
-from tuning.plan import LORA, RANK, Plan
 from tuning.rehearsal import CHATS, SAME, answers, have_scored, save_and_reload
 from tuning.reporter import Reporter, Stopped, reason
-from tuning.runs import CANCELLED, CANCELLED_WORDS, FAILED, FINISHED, RUNNING, TRAIN, Run, RunRefused
+from tuning.runs import CANCELLED, CANCELLED_WORDS, FAILED, FINISHED, RUNNING, TRAIN, Run
 from tuning.trainer import DivergedError, Keeper, Tuner, arguments
+from tuning.warmup import encode_pairs, trainable
 
 VALIDATED = 64  # chats that the validation loss is taken over: enough for a curve, quick enough for every checkpoint
 
@@ -98,39 +94,6 @@ def train(run: Run, reporter: Reporter) -> str:
         raise Stopped
     same = answers(model, tokenizer, asked, plan.window) == before
     return SAME.format(count=len(asked)) if same else "Finished."
-
-
-def trainable(source: Source, plan: Plan) -> Any:
-    """The base model in fp32, whole or with a fresh LoRA around every linear layer of its blocks."""
-    model = open_weights(source, torch.float32)
-    if plan.method != LORA:
-        return model
-    layers = ["q", "k", "v", "o", "wi", "wi_0", "wi_1", "wo"]  # both T5 shapes; a name that is not there is no matter
-    return get_peft_model(
-        model,
-        LoraConfig(
-            task_type=TaskType.SEQ_2_SEQ_LM, r=RANK, lora_alpha=2 * RANK, lora_dropout=0.0, target_modules=layers
-        ),
-    )
-
-
-def encode_pairs(
-    examples: Sequence[Example], plan: Plan, tokenizer: Any, references: int | None = None
-) -> list[dict[str, list[int]]]:
-    """One pair a reference (or only the first `references`), both sides cut at the window as in prompting.
-
-    Raises RunRefused, which names the chat, where one cannot be turned into tokens.
-    """
-    template, pairs = plan.prompt, []
-    for example in examples:
-        try:
-            ids, _ = encode(tokenizer, template.render(example.dialogue), plan.window)
-            labels = [encode(tokenizer, reference, plan.window)[0] for reference in example.references[:references]]
-        except Exception as error:  # a tokenizer fails in as many ways as it has files
-            problem = f"Chat {example.dialogue.id!r} cannot be read by this model's tokenizer ({error})."
-            raise RunRefused(Problem(problem, "Take that chat out and start a new run.", field="chats")) from error
-        pairs += [{"input_ids": ids, "attention_mask": [1] * len(ids), "labels": label} for label in labels]
-    return pairs
 
 
 if __name__ == "__main__":
