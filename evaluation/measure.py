@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dialogues.dialogue import Dataset, Dialogue, Example, Refused
@@ -17,10 +17,11 @@ from evaluation.report import VERSION, ExampleResult, Report, Signature, Verdict
 from evaluation.rouge import ROUGE, rouge
 from prompting.model import Decoding, Summarizer, Summary, load
 from prompting.template import Template
-from tuning.runs import Run
+from tuning.runs import SAMPLED, TESTED, Run
 
 METRICS = f"{ROUGE}|{OVERLAP}|{GROUNDING}|{COVERAGE}"
 SPLIT = "test"
+QUICK = 32  # validation chats of the quick look at a checkpoint, which leaves the test chats alone
 POLL_SECONDS = 2.0
 NICE = 10  # measuring makes way for training and for the screen
 
@@ -93,42 +94,54 @@ def lead3(dialogue: Dialogue) -> str:
 
 
 def follow(run: Run) -> list[str]:
-    """Measure zero-shot and every later whole checkpoint on the test split until the run is over and all are done.
+    """Measure zero-shot and every later whole checkpoint until the run is over and all are done.
 
-    Reports that exist are left alone. A checkpoint that fails is named in words on the log and the others go on;
-    the returned sentences are those failures.
+    Each is measured on a few validation chats first, as soon as it is whole, then on the test chats. Reports that exist
+    are left alone. A checkpoint that fails is named in words on the log and the others go on; the returned sentences are
+    those failures.
     """
-    dataset, failures = run.dataset, dict[int, str]()
+    chats, failures = {TESTED: run.dataset, SAMPLED: sample(run.dataset)}, dict[int, str]()
     while True:
         over = run.progress().over  # asked before the checkpoints, so that the last one is not missed
-        waiting = [
-            point.step for point in run.checkpoints() if not run.report(point.step) and point.step not in failures
-        ]
-        for step in waiting:
-            failure = _measured(run, dataset, step)
-            if failure:
+        waiting = _waiting(run, failures)
+        if waiting:
+            step, on = waiting[0]
+            if failure := _measured(run, chats[on], step, on):
                 failures[step] = failure
                 print(failure, file=sys.stderr, flush=True)
-        if over and not waiting:
+        elif over:
             return list(failures.values())
-        if not waiting:
+        else:
             time.sleep(POLL_SECONDS)
 
 
-def _measured(run: Run, dataset: Dataset, step: int) -> str:
+def sample(dataset: Dataset) -> Dataset:
+    """The same set with at most QUICK validation chats, evenly drawn, the same ones every time."""
+    kept = dataset.splits["validation"]
+    drawn = tuple(kept[at * len(kept) // QUICK] for at in range(QUICK)) if len(kept) > QUICK else kept
+    return Dataset(dataset.name, {**dataset.splits, "validation": drawn})
+
+
+def _waiting(run: Run, failures: Mapping[int, str]) -> list[tuple[int, str]]:
+    """(checkpoint, SAMPLED or TESTED) in the order in which it is to be measured: quick looks first."""
+    steps = [point.step for point in run.checkpoints() if point.step not in failures]
+    return [(step, on) for on in (SAMPLED, TESTED) for step in steps if step not in run.measured(on)]
+
+
+def _measured(run: Run, dataset: Dataset, step: int, on: str) -> str:
     """Save the report of one checkpoint; what went wrong, in a sentence, or ""."""
     try:
         report = measure(
             load(run.checkpoint_source(step)),
             dataset,
-            SPLIT,
+            SPLIT if on == TESTED else "validation",
             run.plan.prompt,
             Decoding(),
             run.id,
             step,
-            lambda done, total: run.note_measuring(step, done, total),
+            lambda done, total: run.note_measuring(step, done, total, on),
         )
-        run.save_report(report.to_json())
+        run.save_report(report.to_json(), on)
     except Exception as error:  # whatever one checkpoint's weights or the disk do, the other checkpoints go on
         return f"{label(step).capitalize()} could not be measured: {_plain(error)}"
     return ""

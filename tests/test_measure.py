@@ -20,7 +20,7 @@ from prompting.catalog import DEFAULT
 from prompting.model import Decoding, Summary
 from tuning.jobs import start_measuring
 from tuning.plan import Plan
-from tuning.runs import FINISHED, MEASURE, RUNNING, TRAIN, Run, State, create
+from tuning.runs import FINISHED, MEASURE, RUNNING, SAMPLED, TESTED, TRAIN, Run, State, create
 
 
 class FirstSentence:
@@ -113,6 +113,23 @@ def test_a_finished_run_gets_a_report_a_checkpoint_that_can_be_compared(run: Run
     comparison = compare(reports, run.dataset.splits["test"], "a run")
     assert comparison.checkpoint(30).change["rougeL"].mean == 0.0, "the same weights write the same summaries"
     assert any(badge.startswith("Word for word as zero-shot: checkpoint 30 in 7 of 7") for badge in comparison.badges)
+
+
+def test_each_checkpoint_gets_a_quick_look_on_the_same_validation_chats_before_any_test_chat_is_read(
+    run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluation.measure.QUICK", 3)
+    add_checkpoint(run, 30, tiny_model)
+    run.write_state(State(FINISHED))
+    order: list[tuple[str, int]] = []
+    note = Run.note_measuring
+    monkeypatch.setattr(Run, "note_measuring", lambda *at: (order.append((at[4], at[1])), note(*at)))
+    assert follow(run) == []
+    assert list(dict.fromkeys(order)) == [(SAMPLED, 0), (SAMPLED, 30), (TESTED, 0), (TESTED, 30)]
+    quick = [Report.from_json(run.report(step, SAMPLED) or {}) for step in (0, 30)]
+    assert {report.signature.split for report in quick} == {"validation"} and quick[0].signature.n == 3
+    drawn = [[result.example_id for result in report.results] for report in quick]
+    assert drawn[0] == drawn[1] and set(drawn[0]) <= {e.dialogue.id for e in run.dataset.splits["validation"]}
 
 
 def test_reports_that_exist_are_not_made_again(run: Run) -> None:

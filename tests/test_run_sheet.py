@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from dialogues.dialogue import Dataset
 from tuning import line
 from tuning.plan import propose
-from tuning.runs import CANCELLED, FAILED, FINISHED, RUNNING, TRAIN, Run, State, create
+from tuning.runs import CANCELLED, FAILED, FINISHED, RUNNING, SAMPLED, TESTED, TRAIN, Run, State, create
 from ui.run_sheet import figures_html, points_html, state_html
 
 
@@ -58,11 +59,33 @@ def test_figures_that_are_unknown_are_a_dash_and_never_a_zero(run: Run) -> None:
     assert "2.50" in html and "–" in html and "0.00" not in html and "None" not in html
 
 
-def test_each_checkpoint_stands_with_its_scores_or_waits_for_them(run: Run, chats: Dataset, tiny_model: Path) -> None:
+def test_each_checkpoint_stands_with_its_quick_scores_and_their_intervals_or_waits_for_them(
+    run: Run, chats: Dataset, tiny_model: Path
+) -> None:
     from evaluation.measure import measure
     from prompting.model import Decoding, load
 
+    assert "looked at on a few validation chats" in points_html(run, [0, 5], [], [])
     report = measure(load(str(tiny_model)), chats, "test", run.plan.prompt, Decoding(8), run.id, 0)
-    run.save_report(report.to_json())
-    html = points_html(run, [0, 5], [0])
+    run.save_report(report.to_json(), SAMPLED)
+    html = points_html(run, [0, 5], [0], [])
     assert html.count("<tr") == 3 and "zero-shot" in html and "not measured yet" in html and "None" not in html
+    assert re.search(r"\d\.\d <span[^>]*>\d+\.\d–\d+\.\d<", html), "a mean and from where to where it may lie"
+    assert "the same 7 validation chats, with 95 % intervals" in html and "0 of 2 are measured" in html
+
+
+def test_where_no_chats_were_set_aside_the_quick_look_is_said_to_be_missing(run: Run, chats: Dataset) -> None:
+    from conftest import Scripted
+
+    from evaluation.measure import measure
+    from prompting.model import Decoding
+
+    bare = Dataset(chats.name, {**chats.splits, "validation": ()})
+    run.save_report(measure(Scripted("x", {}), bare, "validation", run.plan.prompt, Decoding()).to_json(), SAMPLED)
+    html = points_html(run, [0], [0], [0])
+    assert "No chats were set aside" in html and "unknown" in html and "1 of 1 are measured" in html
+
+
+def test_what_is_being_measured_is_told_with_the_chats_it_is_measured_on(run: Run) -> None:
+    for on, which in ((SAMPLED, "validation"), (TESTED, "test")):
+        assert f"3 of 9 {which} chats" in state_html(run, run.progress(), None, (5, 3, 9, on))

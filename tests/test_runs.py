@@ -16,6 +16,8 @@ from tuning.runs import (
     FINISHED,
     INTERRUPTED,
     RUNNING,
+    SAMPLED,
+    TESTED,
     TRAIN,
     WAITING,
     Run,
@@ -152,11 +154,18 @@ def test_reports_come_back_in_order_of_steps(run: Run) -> None:
     assert run.report(20) == {"step": 20, "summary": "déjà vu"} and run.report(7) is None
 
 
+def test_a_quick_look_is_kept_apart_from_what_was_measured_on_the_test_chats(run: Run) -> None:
+    run.save_report({"step": 20}, SAMPLED)
+    assert run.measured(SAMPLED) == [20] and run.measured() == [] == run.reports() and run.report(20) is None
+
+
 def test_measuring_is_told_only_while_somebody_measures(run: Run) -> None:
     run.note_measuring(200, 40, 160)
     assert run.measuring() is None
     run.note_process("measure", os.getpid())
-    assert run.measuring() == (200, 40, 160)
+    assert run.measuring() == (200, 40, 160, TESTED)
+    run.note_measuring(200, 4, 32, SAMPLED)
+    assert run.measuring() == (200, 4, 32, SAMPLED)
 
 
 def test_a_log_is_read_from_its_end(run: Run) -> None:

@@ -15,6 +15,7 @@ import psutil
 
 WAITING, RUNNING, FINISHED = "waiting", "running", "finished"
 CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
+TESTED, SAMPLED = "reports", "samples"  # measured on the test chats, and quickly on a few validation chats
 CANCELLED_WORDS = "Cancelled. The checkpoints made so far can still be used."
 
 

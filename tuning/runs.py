@@ -25,6 +25,8 @@ from tuning.record import (  # noqa: F401 (whoever works with runs gets its word
     FINISHED,
     INTERRUPTED,
     RUNNING,
+    SAMPLED,
+    TESTED,
     WAITING,
     Checkpoint,
     Progress,
@@ -215,39 +217,39 @@ class Run:
     def alive(self, job: str) -> bool:
         return self.process(job) is not None
 
-    # What was measured: this room stores it and does not read it.
+    # What was measured, on the test chats or on a sample: this room stores it and does not read it.
 
-    def save_report(self, report: Mapping[str, Any]) -> None:
+    def save_report(self, report: Mapping[str, Any], on: str = TESTED) -> None:
         """Keep a report's JSON under its `step`."""
-        write(self.folder / "reports" / f"{int(report['step'])}.json", report)
+        write(self.folder / on / f"{int(report['step'])}.json", report)
 
-    def report(self, step: int) -> dict[str, Any] | None:
-        path = self.folder / "reports" / f"{step}.json"
+    def report(self, step: int, on: str = TESTED) -> dict[str, Any] | None:
+        path = self.folder / on / f"{step}.json"
         return read(path) if path.is_file() else None
 
-    def measured(self) -> list[int]:
+    def measured(self, on: str = TESTED) -> list[int]:
         """The steps that have a report, in order; no report is read for it."""
-        return sorted(int(path.stem) for path in (self.folder / "reports").glob("*.json"))
+        return sorted(int(path.stem) for path in (self.folder / on).glob("*.json"))
 
     def reports(self) -> list[dict[str, Any]]:
-        """All reports in order of steps."""
-        return [read(self.folder / "reports" / f"{step}.json") for step in self.measured()]
+        """All reports on the test chats in order of steps."""
+        return [read(self.folder / TESTED / f"{step}.json") for step in self.measured()]
 
     @property
     def preferences(self) -> Path:
         return self.folder / "preferences.jsonl"  # what raters said, a line each
 
-    def note_measuring(self, step: int, done: int, total: int) -> None:
+    def note_measuring(self, step: int, done: int, total: int, on: str = TESTED) -> None:
         """Say how far the measuring of a checkpoint is: `done` of `total` chats."""
-        write(self.folder / "measuring.json", {"step": step, "done": done, "total": total})
+        write(self.folder / "measuring.json", {"step": step, "done": done, "total": total, "on": on})
 
-    def measuring(self) -> tuple[int, int, int] | None:
-        """(step, chats done, chats in all) while something is being measured, else None."""
+    def measuring(self) -> tuple[int, int, int, str] | None:
+        """(step, chats done, chats in all, TESTED or SAMPLED) while something is being measured, else None."""
         path = self.folder / "measuring.json"
         if not path.is_file() or not self.alive(MEASURE):
             return None
         noted = read(path)
-        return noted["step"], noted["done"], noted["total"]
+        return noted["step"], noted["done"], noted["total"], noted.get("on", TESTED)
 
 
 def owner_digest(owner: str) -> str:

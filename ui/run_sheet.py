@@ -6,18 +6,18 @@ import time
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from statistics import mean
 
-from evaluation.findings import label
+from evaluation.findings import label, number
 from evaluation.report import Report
+from evaluation.significance import Interval, mean_interval
 from sharing.sheet import chart_html, tag
 from tuning import jobs
 from tuning.forecast import in_words
 from tuning.line import Place
-from tuning.runs import FINISHED, MEASURE, RUNNING, WAITING, Progress, Run
+from tuning.runs import FINISHED, MEASURE, RUNNING, SAMPLED, TESTED, WAITING, Progress, Run
 
 SILENCE = 3  # minutes without a heartbeat that are told
-Measuring = tuple[int, int, int] | None
+Measuring = tuple[int, int, int, str] | None
 
 
 def state_html(run: Run, progress: Progress, place: Place | None, measuring: Measuring) -> str:
@@ -36,8 +36,9 @@ def state_html(run: Run, progress: Progress, place: Place | None, measuring: Mea
         words = f"It has said nothing for {minutes} minutes: its steps are very slow, or it hangs. Cancel ends it."
         parts.append(tag("p", words, class_="notice"))
     if measuring:
-        step, done, total = measuring
-        parts.append(tag("p", f"Measuring {label(step)}: {done} of {total} test chats.", class_="quiet"))
+        step, done, total, on = measuring
+        which = "test" if on == TESTED else "validation"
+        parts.append(tag("p", f"Measuring {label(step)}: {done} of {total} {which} chats.", class_="quiet"))
     if words := _advice(run, progress):
         parts.append(tag("p", escape(words), class_="quiet"))
     return "".join(parts)
@@ -132,36 +133,53 @@ def loss_html(progress: Progress) -> str:
     return chart_html(figure.to_json(), "Loss by step", "nats per token")
 
 
-def points_html(run: Run, steps: list[int], measured: list[int]) -> str:
-    """The checkpoints as they become whole, with what was measured of each on the test chats."""
-    if len(steps) < 2 and not measured:
+def points_html(run: Run, steps: list[int], sampled: list[int], measured: list[int]) -> str:
+    """The checkpoints as they become whole, with what the quick look on a few validation chats found of each."""
+    if len(steps) < 2 and not sampled:
         return ""
     shown, wrapped = "display:table-cell", "white-space:normal"  # where the table is narrow, too
     heads = tag("th", "Checkpoint", style=shown) + tag("th", "ROUGE-L", class_="n")
     heads += tag("th", "Unsupported facts a summary", class_="n", style=wrapped)
-    rows = "".join(_point(run, step, step in measured) for step in steps)
-    return tag("div", tag("table", tag("tr", heads) + rows), class_="examples", style="margin-top:14px")
+    rows = "".join(_point(run, step, step in sampled) for step in steps)
+    table = tag("div", tag("table", tag("tr", heads) + rows), class_="examples", style="margin-top:14px")
+    return table + tag("p", escape(_points_words(run, len(steps), sampled, len(measured))), class_="quiet")
 
 
-def _point(run: Run, step: int, measured: bool) -> str:
+def _points_words(run: Run, steps: int, sampled: list[int], measured: int) -> str:
+    """What the quick scores were taken on, and how far the proof on the test chats is."""
+    chats = _scores(run.folder, sampled[0])[2] if sampled else None
+    words = {
+        None: "Each is looked at on a few validation chats as soon as it is whole.",
+        0: "No chats were set aside for validation, so there is no quick look.",
+    }
+    quick = words.get(chats, f"A quick look on the same {chats} validation chats, with 95 % intervals.")
+    return f"{quick} On the test chats, for the Compare tab, {measured} of {steps} are measured."
+
+
+def _point(run: Run, step: int, sampled: bool) -> str:
     name = tag("td", label(step))
-    if not measured:
+    if not sampled:
         return tag("tr", name + tag("td", "not measured yet", class_="n quiet", colspan=2))
-    rouge, facts = _scores(run.folder, step)
-    return tag("tr", name + tag("td", _decimal(rouge, 1), class_="n") + tag("td", _decimal(facts, 2), class_="n"))
+    rouge, facts, _ = _scores(run.folder, step)
+    return tag("tr", name + tag("td", _interval(rouge, 1), class_="n") + tag("td", _interval(facts, 2), class_="n"))
 
 
 @lru_cache(maxsize=512)
-def _scores(folder: Path, step: int) -> tuple[float | None, float | None]:
-    """Mean ROUGE-L and unsupported facts a summary; a report that is written never changes."""
-    report = Report.from_json(Run(folder).report(step) or {})
-    known = ([value for value in report.values(score) if value is not None] for score in ("rougeL", "unsupported"))
-    rouge, facts = (mean(values) if values else None for values in known)
-    return rouge, facts
+def _scores(folder: Path, step: int) -> tuple[Interval, Interval, int]:
+    """ROUGE-L and unsupported facts a summary of the quick look, and its chats; a report that is written never changes."""
+    report = Report.from_json(Run(folder).report(step, SAMPLED) or {})
+    rouge, facts = (mean_interval(report.values(score)) for score in ("rougeL", "unsupported"))
+    return rouge, facts, len(report.results)
 
 
-def _decimal(value: float | None, places: int) -> str:
-    return "unknown" if value is None else f"{value:.{places}f}"
+def _interval(found: Interval, places: int) -> str:
+    """The mean, and beside it from where to where it may lie; escaped already."""
+    if found.mean is None:
+        return "unknown"
+    if found.low is None or found.high is None:
+        return number(found.mean, places)
+    spread = f"{number(found.low, places)}–{number(found.high, places)}"
+    return f"{number(found.mean, places)} {tag('span', spread, class_='quiet', style='white-space:nowrap')}"
 
 
 def log_html(run: Run) -> str:

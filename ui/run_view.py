@@ -14,7 +14,7 @@ from dialogues.dialogue import Problem, Refused
 from sharing.parcel import pack
 from sharing.sheet import tag
 from tuning import jobs, line
-from tuning.runs import FINISHED, MEASURE, Run, RunRefused, open_run, owner_digest
+from tuning.runs import FINISHED, MEASURE, SAMPLED, Run, RunRefused, open_run, owner_digest
 from ui.look import QUIET, proof, sheet_box
 from ui.refusals import as_messages
 from ui.run_sheet import figures_html, log_html, loss_html, points_html, silent_minutes, state_html
@@ -129,10 +129,10 @@ def _nothing(words: str) -> tuple[object, ...]:
 def _look(run: Run, seen: object) -> tuple[object, ...] | object:
     """Everything on the screen, or nothing where nothing has changed since `seen`."""
     progress, measuring, measured = run.progress(), run.measuring(), run.measured()
-    place, busy = line.place(run), run.alive(MEASURE)
+    place, busy, sampled = line.place(run), run.alive(MEASURE), run.measured(SAMPLED)
     steps = [checkpoint.step for checkpoint in run.checkpoints()]
     told = (progress.state, progress.step, progress.updated, silent_minutes(progress), len(progress.loss_curve), place)
-    now = (run.id, *told, busy, measuring, measured, steps)
+    now = (run.id, *told, busy, measuring, sampled, measured, steps)
     if now == seen:
         return gr.skip()
     over = progress.over and not busy
@@ -141,11 +141,11 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
         proof(state_html(run, progress, place, measuring)),
         proof(figures_html(progress)),
         proof(loss_html(progress)),
-        proof(points_html(run, steps, measured)),
+        proof(points_html(run, steps, sampled, measured)),
         proof(log_html(run)),
         gr.Button(visible=not progress.over, interactive=not progress.over),
         gr.Button(visible=progress.over and progress.state != FINISHED, interactive=not jobs.no_resume(run)),
-        gr.Button(interactive=over and len(measured) < len(steps)),
+        gr.Button(interactive=over and min(len(sampled), len(measured)) < len(steps)),
         gr.Button(interactive=progress.over),
         _takeable(steps[1:], fresh=not isinstance(seen, list | tuple) or seen[-1] != steps),
         gr.Timer(active=not over),
