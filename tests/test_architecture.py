@@ -16,6 +16,7 @@ DOORS = {
         "tuning/train.py",
         "tuning/warmup.py",
         "tuning/trainer.py",
+        "tuning/ranks.py",
         "tuning/reporter.py",
         "tuning/rehearsal.py",
         "tuning/objective.py",

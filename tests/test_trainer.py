@@ -12,7 +12,7 @@ from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTraining
 from transformers import T5ForConditionalGeneration as T5
 
 from tuning import objective
-from tuning.trainer import Tuner
+from tuning.trainer import Grouped, Tuner
 
 SHAPES = {  # T5 1.1 and FLAN-T5, T5 1.0, and two that nobody has published
     "flan": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
@@ -70,7 +70,7 @@ def collate(rows: list[dict[str, list[int]]]) -> Any:
 def trained(trainer: type, model: Any, folder: Path, **changes: Any) -> tuple[list[float], list[float]]:
     """Loss by step, and validation losses, of six steps over all pairs at once, so that their order is no matter."""
     settings = {
-        "max_steps": 6, "per_device_train_batch_size": 24, "learning_rate": 1e-3, "use_cpu": True, "logging_steps": 1,
+        "max_steps": 6, "per_device_train_batch_size": 24, "per_device_eval_batch_size": 24, "learning_rate": 1e-3, "use_cpu": True, "logging_steps": 1,
         "eval_on_start": True, "report_to": "none", "disable_tqdm": True, "save_strategy": "no", **changes,
     }  # fmt: skip
     run = trainer(
@@ -147,9 +147,19 @@ def test_in_bf16_the_curve_stays_within_what_bf16_can_tell(tmp_path: Path) -> No
 
 def test_one_large_step_and_one_gathered_from_four_small_ones_learn_the_same(tmp_path: Path) -> None:
     whole = trained(Tuner, make(), tmp_path)
-    gathered = trained(Tuner, make(), tmp_path, per_device_train_batch_size=6, gradient_accumulation_steps=4)
+    small = {"per_device_train_batch_size": 6, "gradient_accumulation_steps": 4, "per_device_eval_batch_size": 2}
+    gathered = trained(Tuner, make(), tmp_path, **small)
     assert gathered[0] == pytest.approx(whole[0], abs=1e-5)
-    assert gathered[1][-1] == pytest.approx(whole[1][-1], abs=1e-3)  # validation means are taken by batch
+    assert gathered[1] == pytest.approx(whole[1], abs=1e-5)
+
+
+def test_every_pair_of_an_epoch_is_seen_and_every_batch_is_full() -> None:
+    order = Grouped(list(range(5, 35)), 8, seed=3)
+    first = list(order)
+    assert len(order) == len(first) == 32 and set(first) == set(range(30)) and first == list(order)
+    order.set_epoch(1)
+    assert list(order) != first
+    assert len(list(Grouped([4, 5, 6], 8, seed=0))) == 8  # fewer pairs than a batch
 
 
 def test_a_model_whose_activations_are_recomputed_runs_its_own_forward(tmp_path: Path) -> None:

@@ -123,4 +123,8 @@ def reason(error: BaseException) -> str:
         sign in words for sign in FULL_DISK
     ):
         return "The disk is full. Delete runs that are no longer needed, then resume this one."
+    if any(sign in words for sign in ("closed by peer", "Connection reset", "Connection closed")):
+        return (
+            "Another process of this run ended, most often because memory ran out. Resume the run; the log says more."
+        )
     return f"{type(error).__name__}: {words}"

@@ -43,7 +43,7 @@ from tuning.record import (  # noqa: F401 (whoever works with runs gets its word
 TRAIN, MEASURE = "train", "measure"  # the two processes that may work on a run
 _ID = re.compile(r"[0-9a-f]{32}")
 # What transformers needs to go on, by its own names; the first is written last.
-_RESUME = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+_RESUME = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state*.pth", "optimizer_0/*", "*_fsdp_0/*")
 
 
 class RunRefused(Refused):
@@ -106,8 +106,9 @@ class Run:
         """Drop what training would need to go on from the checkpoints before this step; from all where it is None."""
         for point in self.checkpoints():
             if before is None or point.step < before:
-                for name in _RESUME:
-                    (self.checkpoint_folder(point.step) / name).unlink(missing_ok=True)
+                for pattern in _RESUME:
+                    for path in self.checkpoint_folder(point.step).glob(pattern):
+                        path.unlink(missing_ok=True)
 
     def resume_step(self) -> int:
         """The last whole checkpoint that training can go on from; 0 is the beginning."""

@@ -15,6 +15,7 @@ from dialogues.dialogue import Refused
 from prompting.model import open_tokenizer
 from prompting.source import find
 from tuning import jobs
+from tuning.ranks import leads, seat, share
 from tuning.rehearsal import CHATS, SAME, answers, have_scored, save_and_reload
 from tuning.reporter import Reporter, Stopped, reason
 from tuning.runs import CANCELLED, CANCELLED_WORDS, FAILED, FINISHED, RUNNING, TRAIN, Run
@@ -24,19 +25,21 @@ from tuning.warmup import encode_pairs, trainable
 VALIDATED = 64  # chats that the validation loss is taken over: enough for a curve, quick enough for every checkpoint
 
 
-def main(folder: str) -> int:
+def main(folder: str, elsewhere: str = "") -> int:
     """`python -m tuning.train RUN_FOLDER`: trains that run on from its last whole checkpoint.
 
-    0 when it finished, 1 when it was stopped or failed.
+    0 when it finished, 1 when it was stopped or failed. A second word says that this is not the machine of the app.
     """
-    run = Run(Path(folder))
-    run.note_process(TRAIN, os.getpid())
+    run = seat(Path(folder))
+    if not elsewhere:
+        run.note_process(TRAIN, os.getpid())
     reporter = Reporter(run)
     signal.signal(signal.SIGTERM, reporter.stop)
     try:
         return _told(run, reporter)
     finally:
-        jobs.advance(run.folder.parent)  # whoever waits goes on, also where the app is gone
+        if not elsewhere:
+            jobs.advance(run.folder.parent)  # whoever waits goes on, also where the app is gone
 
 
 def _told(run: Run, reporter: Reporter) -> int:
@@ -59,6 +62,7 @@ def _told(run: Run, reporter: Reporter) -> int:
 def train(run: Run, reporter: Reporter) -> str:
     """Load, encode, rehearse, tune; the reporter keeps the curves. Returns how it ended, in a sentence."""
     plan, dataset = run.plan, run.dataset
+    share(plan.batch_size)
     set_seed(plan.seed)
     reporter.say(state=RUNNING, message="Loading the base model…", started=time.time())
     source = find(plan.base_model, say=lambda words: reporter.say(message=words))
@@ -74,9 +78,10 @@ def train(run: Run, reporter: Reporter) -> str:
     reporter.say(message="Trying out answering and saving…")
     tried = (dataset.splits["validation"] or dataset.splits["train"])[:CHATS]
     asked = [plan.prompt.render(example.dialogue) for example in tried]
-    before = answers(model, tokenizer, asked, plan.window)
-    have_scored(tried, before, run.rehearsal_folder)
-    save_and_reload(keeper, model, run.rehearsal_folder)
+    before = answers(model, tokenizer, asked, plan.window) if leads() else []
+    if leads():
+        have_scored(tried, before, run.rehearsal_folder)
+        save_and_reload(keeper, model, run.rehearsal_folder)
     trainer = Tuner(
         model=model,
         args=arguments(run, bool(held_out) and not run.validated(since)),
@@ -90,11 +95,11 @@ def train(run: Run, reporter: Reporter) -> str:
     trainer.remove_callback(PrinterCallback)  # the reporter writes the log, in words
     reporter.say(message=f"Resumed from checkpoint {since}." if since else "")
     trainer.train(resume_from_checkpoint=str(run.checkpoint_folder(since)) if since else None)
-    if reporter.stopping and trainer.state.global_step < plan.steps:
+    if trainer.state.global_step < plan.steps:
         raise Stopped
-    same = answers(model, tokenizer, asked, plan.window) == before
+    same = leads() and not trainer.is_fsdp_enabled and answers(model, tokenizer, asked, plan.window) == before
     return SAME.format(count=len(asked)) if same else "Finished."
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:3]))

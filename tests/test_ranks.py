@@ -1,0 +1,123 @@
+"""Several processes train a run together: the same losses as one, and one record."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dialogues.dialogue import Dataset
+from prompting.model import Decoding, load
+from tuning.plan import propose
+from tuning.runs import CANCELLED, FAILED, FINISHED, Run, create
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 180.0
+# On a machine without a GPU `--multi_gpu` is accelerate's word for several processes; they speak over gloo.
+SEVERAL = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
+SEVERAL += ["--dynamo_backend", "no", "--main_process_port", "0", "--num_processes"]
+
+
+@pytest.fixture(scope="module")
+def make_run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, chats: Dataset) -> Callable[..., Run]:
+    """Runs of a model without dropout, whose random numbers differ by process. 53 pairs: no whole number of batches."""
+    model = tmp_path_factory.mktemp("plain") / "model"
+    shutil.copytree(tiny_model, model)
+    settings = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**settings, "dropout_rate": 0.0}))
+    train = chats.splits["train"]
+    odd = (*train[:25], *(replace(example, references=example.references[:1]) for example in train[25:]))
+    data = Dataset(chats.name, {**chats.splits, "train": odd})
+    root = tmp_path_factory.mktemp("ranks")
+
+    def make(method: str = "full", **changes: object) -> Run:
+        plan = propose(data, str(model), method, "quick", precision="fp32", learning_rate=1e-3)
+        return create(root, replace(plan, **changes), data, "test", "owner")  # type: ignore[arg-type]
+
+    return make
+
+
+def train(run: Run, processes: int) -> subprocess.Popen[bytes]:
+    several = [*SEVERAL, str(processes)] if processes > 1 else []
+    with run.log().open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *several, "-m", "tuning.train", str(run.folder)],
+            cwd=ROOT, stdout=log, stderr=log, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+
+def finished(run: Run, processes: int) -> Run:
+    train(run, processes).wait(PATIENCE)
+    assert run.progress().state == FINISHED, (run.progress().message, run.log_tail(40))
+    return run
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_two_processes_learn_what_one_learns_and_leave_one_record(make_run: Callable[..., Run], method: str) -> None:
+    alone, both = finished(make_run(method), 1), finished(make_run(method), 2)
+    for ours, theirs in (
+        (both.progress().loss_curve, alone.progress().loss_curve),
+        (both.progress().validation_curve, alone.progress().validation_curve),
+    ):
+        assert [step for step, _ in ours] == [step for step, _ in theirs]  # none of them twice
+        assert [loss for _, loss in ours] == pytest.approx([loss for _, loss in theirs], abs=1e-5)
+    assert both.progress().loss_curve[-1][1] < both.progress().loss_curve[0][1] - 0.1
+    assert both.checkpoints()[1:] and len(both.checkpoints()) == len(alone.checkpoints())
+    assert both.log_tail(200).count("step 3  loss") == 1
+    assert {path.name for path in both.folder.rglob("*.pt*")} == set()
+    last = both.checkpoints()[-1].step
+    said = [load(run.checkpoint_source(last)).summarize(["Hello"], Decoding(8))[0].text for run in (alone, both)]
+    assert said[0] == said[1]
+
+
+def test_two_processes_that_are_stopped_go_on_with_the_same_losses(make_run: Callable[..., Run]) -> None:
+    unbroken, run = finished(make_run(), 2), make_run()
+    process = train(run, 2)
+    end = time.monotonic() + PATIENCE
+    while run.resume_step() < 5:
+        assert time.monotonic() < end and process.poll() is None, run.log_tail()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    process.wait(PATIENCE)
+    assert run.progress().state == CANCELLED, run.log_tail(40)
+    finished(run, 2)
+    for ours, theirs in (
+        (run.progress().loss_curve, unbroken.progress().loss_curve),
+        (run.progress().validation_curve, unbroken.progress().validation_curve),
+    ):
+        assert [step for step, _ in ours] == [step for step, _ in theirs]
+        assert [loss for _, loss in ours] == pytest.approx([loss for _, loss in theirs], abs=1e-6)
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused_with_what_to_choose(make_run: Callable[..., Run]) -> None:
+    run = make_run(batch_size=7)
+    train(run, 2).wait(PATIENCE)
+    assert run.progress().state == FAILED
+    assert "cannot share 7 pairs" in run.progress().message and "multiple" in run.progress().message
+
+
+def test_a_run_one_of_whose_processes_is_killed_does_not_say_it_was_cancelled(make_run: Callable[..., Run]) -> None:
+    run = make_run(steps=100_000)
+    process = train(run, 2)
+    end = time.monotonic() + PATIENCE
+    while run.progress().step < 3:
+        assert time.monotonic() < end and process.poll() is None, run.log_tail()
+        time.sleep(0.1)
+    first = json.loads((run.folder / "train-process.json").read_text())["pid"]
+    workers = [
+        child for child in psutil.Process(process.pid).children(recursive=True) if "tuning.train" in child.cmdline()
+    ]
+    next(child for child in workers if child.pid != first).kill()
+    process.wait(PATIENCE)
+    assert run.progress().state == FAILED and "Another process" in run.progress().message, run.progress().message
