@@ -23,9 +23,15 @@
     });
   }
 
-  const scan = () => {
-    for (const chart of drawn.keys()) if (!chart.isConnected) { Plotly.purge(chart); drawn.delete(chart); }
-    document.querySelectorAll('.chart[data-figure]').forEach(draw);
+  let due = false;
+  const scan = () => {  // once a frame, however much has changed in it
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => {
+      due = false;
+      for (const chart of drawn.keys()) if (!chart.isConnected) { Plotly.purge(chart); drawn.delete(chart); }
+      document.querySelectorAll('.chart[data-figure]').forEach(draw);
+    });
   };
   const light = (mark, on) => {
     const turn = mark.closest('.sheet')?.querySelector(`.turns li:nth-child(${Number(mark.dataset.turn) + 1})`);

@@ -102,8 +102,9 @@ def _figure(
         figure.add_hline(y=value, line={"color": MUTED, "width": 1, "dash": "dot"})
         ends.append(_label(steps[-1], value, name, MUTED))
     figure.add_vline(x=step % RUN, line={"color": INK, "width": 1, "dash": "dot"})
-    for placed in _apart(ends):
-        figure.add_annotation(**placed)
+    for x in sorted({end["x"] for end in ends}):
+        for placed in _apart([end for end in ends if end["x"] == x]):
+            figure.add_annotation(**placed)
     marks = [str(at) if at else "zero-shot" for at in steps]
     figure.update_layout(**_layout({"tickvals": steps, "ticktext": marks, "range": [-0.02 * steps[-1] - 1, steps[-1]]}))
     return figure

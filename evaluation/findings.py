@@ -156,10 +156,19 @@ def _invention_words(before: CheckpointScores, after: CheckpointScores) -> str:
     old, new = number(was, digits), number(now, digits)
     if change.low is None:
         return f"too few chats to tell whether {facts} change ({old} to {new})"
+    if before.step:
+        return _against_words(facts, f"{new} against {old}, {ci(change)} of the difference", change)
     words = f"{ci(change)} of the change"
     if change.below_zero or change.above_zero:
         return f"{facts} {'fall' if change.below_zero else 'rise'} from {old} to {new} ({words})"
     return f"no evidence that {facts} change ({old} to {new}, {words})"
+
+
+def _against_words(facts: str, figures: str, change: Interval) -> str:
+    """Between two runs nothing falls or rises: one has more of them than the other."""
+    if change.above_zero or change.below_zero:
+        return f"it has {'more' if change.above_zero else 'fewer'} {facts} ({figures})"
+    return f"no evidence that their {facts} differ ({figures})"
 
 
 def _zero_shot_alone(zero_shot: CheckpointScores) -> str:

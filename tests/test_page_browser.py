@@ -42,6 +42,13 @@ PROVOKE = """() => {
   return armed.length + window.hacked;
 }"""
 
+# The arrow key held down from the chosen row to the last one.
+HELD = """() => {
+  const marked = () => document.querySelector('#examples tr[aria-selected=true]');
+  while (marked().nextElementSibling)
+    marked().dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown', bubbles: true }));
+}"""
+
 
 @pytest.fixture(scope="module")
 def published(app, comparison):  # noqa: F811
@@ -122,12 +129,17 @@ def test_no_hostile_text_runs_in_the_app_s_compare_tab_and_its_preview(app, page
         run.save_report(report.to_json())
     page.goto(f"{app.url}?tab=compare&run={run.id}")
     page.locator("#verdict .mast").get_by_text(PAYLOADS[20]).wait_for()
-    page.get_by_text("chats, page 1 of 3").wait_for()  # every chat is tried on the published page, above
-    for _ in range(page.locator("#examples tr[data-pick]").count() - 1):
-        page.locator("#examples tr[aria-selected=true]").press("ArrowDown")
-    shown = page.locator("#examples tr[aria-selected=true] td.id").get_attribute("title")
-    page.wait_for_function("(id) => document.querySelector('#sheet header').textContent.includes(id)", arg=shown)
-    assert page.evaluate(PROVOKE) == 0
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "run/predict" in request.url else None)
+    for number in (1, 2, 3):  # every chat is tried on the published page, above
+        page.get_by_label("Page", exact=True).fill(str(number))
+        page.get_by_text(f"chats, page {number} of 3").wait_for()
+        asked.clear()
+        page.evaluate(HELD)
+        shown = page.locator("#examples tr[aria-selected=true] td.id").get_attribute("title")
+        page.wait_for_function("(id) => document.querySelector('#sheet header').textContent.includes(id)", arg=shown)
+        assert len(asked) <= 2  # a key that is held down asks for the row where it rests, not for each on the way
+        assert page.evaluate(PROVOKE) == 0
     page.get_by_text("Slices by length, turns and topic").click()
     page.locator("#slices table").wait_for()
     page.get_by_text("Share this comparison").click()

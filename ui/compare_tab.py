@@ -38,12 +38,21 @@ from ui.settings import RECORDED, Settings
 NONE_YET = (
     "No run is chosen. Start a run under Tune if there is none yet: its first figures stand here a few minutes later."
 )
-# A row answers to click, Enter and the arrow keys; the mark moves at once, the sheet follows.
+# A row answers to click, Enter and the arrow keys; the mark moves at once. The sheet follows, for a key that is held
+# down not at every row but where it rests: each would be a request, and what is asked for later would wait for them all.
 ROWS_JS = """
+let asked = 0, waiting;
+const show = (row) => {
+  clearTimeout(waiting);
+  const rest = asked + 150 - performance.now();
+  asked = performance.now();
+  if (rest > 0) waiting = setTimeout(() => trigger('select', { row }), 150);
+  else trigger('select', { row });
+};
 const pick = (row) => {
   element.querySelectorAll('[aria-selected=true]').forEach((other) => { other.setAttribute('aria-selected', 'false'); other.tabIndex = -1; });
   row.setAttribute('aria-selected', 'true'); row.tabIndex = 0; row.focus({ preventScroll: false });
-  trigger('select', { row: Number(row.dataset.pick) });
+  show(Number(row.dataset.pick));
 };
 element.addEventListener('click', (event) => {
   const row = event.target.closest('[data-pick]');
@@ -122,9 +131,10 @@ def _layout() -> tuple[Choices, Boxes]:
             multiselect=True,
             max_choices=MOST,
             scale=3,
+            min_width=260,
         )
-        step = gr.Dropdown([], label="Checkpoint", elem_id="compare-step", scale=2)
-        renew = gr.Button("Look again", scale=1, min_width=120)
+        step = gr.Dropdown([], label="Checkpoint", elem_id="compare-step", scale=2, min_width=220)
+        renew = gr.Button("Look again", scale=1, min_width=120, elem_id="renew")
     top, kpis = sheet_box(elem_id="verdict"), sheet_box(elem_id="kpis")
     charts = sheet_box(js_on_load=CHARTS_JS, elem_id="charts")
     with gr.Row():
