@@ -49,7 +49,9 @@ def one_sentence_a_line(text: str) -> str:
     a sentence ends at `.`, `!`, `?` or `…` and the quotes or brackets that close on it, where white space follows and
     the next sign is no lower-case a-z. So "e.g. this" stays whole and "Dr. Wu" is cut. Newlines that stand, stand.
     """
-    return _SENTENCE_END.sub(r"\1\n", text)
+    parts = _SENTENCE_END.split(text)
+    parts[1::2] = [end + "\n" for end in parts[1::2]]
+    return "".join(parts)
 
 
 def rouge_metric(**options: Any) -> Any:
@@ -104,6 +106,11 @@ def _stemmer() -> Any:
         stem = staticmethod(lru_cache(maxsize=65_536)(PorterStemmer().stem))
 
     return Remembering()
+
+
+def stem(word: str) -> str:
+    """A lower-case word of a-z and 0-9 as ROUGE counts it."""
+    return "".join(tokenize.tokenize(word, _stemmer()))
 
 
 @lru_cache(maxsize=4096)  # a few kB each: the references of a test split are met again at every checkpoint

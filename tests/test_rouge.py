@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from importlib.metadata import version
 
@@ -9,6 +10,7 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from evaluation.rouge import ROUGE, ROUGE_SCORES, one_sentence_a_line, rouge, rouge_metric
+from evaluation.rouge_many import COLUMNS, rouge_many
 
 AUTHORITY = RougeScorer(list(ROUGE_SCORES), use_stemmer=True)
 
@@ -63,6 +65,32 @@ def test_texts_longer_than_a_machine_word_equal_rouge_score() -> None:
     reference, summary = chats_words(rng, 300), chats_words(rng, 200)
     ours = rouge(summary, [reference])
     assert {name: ours[name] for name in ROUGE_SCORES} == authority(reference, summary)
+
+
+def test_thousands_at_once_equal_one_by_one_whatever_their_length_and_number_of_references() -> None:
+    rng = random.Random(3)
+    summaries, references = [summary for _, summary in PAIRS], [[reference] for reference, _ in PAIRS]
+    summaries += [chats_words(rng, rng.randrange(0, 40 if at % 10 else 120)) for at in range(2000)]
+    references += [[chats_words(rng, rng.randrange(0, 40)) for _ in range(rng.randrange(0, 4))] for _ in range(2000)]
+    table = rouge_many([*summaries, "a\0b. C"], [*references, ["a b. \0C", "a\1B"]])
+    assert table.shape == (len(summaries) + 1, len(COLUMNS))
+    assert dict(zip(COLUMNS, table[-1].tolist(), strict=True)) == rouge("a\0b. C", ["a b. \0C", "a\1B"])
+    for row, summary, given in zip(table.tolist(), summaries, references, strict=False):
+        known = {name: None if math.isnan(value) else value for name, value in zip(COLUMNS, row, strict=True)}
+        assert known == pytest.approx(rouge(summary, given), abs=1e-12), (summary, given)
+
+
+def test_nothing_at_once_gives_nothing_and_unlike_lengths_are_an_error() -> None:
+    assert rouge_many([], []).shape == (0, len(COLUMNS))
+    with pytest.raises(ValueError, match="argument 2"):
+        rouge_many(["a"], [])
+
+
+def test_pieces_of_any_size_give_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    summaries, references = [summary for _, summary in PAIRS], [[reference, "a b c"] for reference, _ in PAIRS]
+    whole = rouge_many(summaries, references)
+    monkeypatch.setattr("evaluation.rouge_many.CHUNK", 3)
+    assert (rouge_many(summaries, references) == whole).all()
 
 
 def test_of_several_references_the_best_counts_for_each_score_apart_and_the_mean_is_kept() -> None:
