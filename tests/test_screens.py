@@ -1,6 +1,9 @@
 """What a visitor can rely on when the screens are asked directly, without a browser."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import gradio as gr
 import pytest
 from conftest import script_reports
 
-from dialogues.dialogue import Dialogue, Problem, Refused, Turn
+from dialogues.dialogue import Dataset, Dialogue, Problem, Refused, Turn
 from evaluation.findings import RUN
 from evaluation.preference import Cards
 from prompting.catalog import DEFAULT
@@ -16,8 +19,9 @@ from prompting.model import Decoding
 from sharing.desk import Desk
 from tuning import line
 from tuning.plan import Plan
-from tuning.runs import RunRefused, create
-from ui import prompt_tab, tune_tab
+from tuning.quota import Quota
+from tuning.runs import CANCELLED, FINISHED, RUNNING, TRAIN, RunRefused, State, create
+from ui import prompt_tab, tune_tab, upload_panel
 from ui.house import build
 from ui.refusals import as_messages
 from ui.settings import Settings
@@ -76,13 +80,13 @@ def test_a_refusal_is_shown_as_text_and_never_as_markup():
 
 def test_the_table_of_refused_rows_lies_where_uploads_are_cleared_away(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    button = tune_tab._refused_file((Problem("It is torn.", "Mend it.", 3, "chat"),))
+    button = upload_panel.refused_file((Problem("It is torn.", "Mend it.", 3, "chat"),))
     path = Path(button.value["path"] if isinstance(button.value, dict) else button.value)
     assert path.is_relative_to(tmp_path) and "3,chat,It is torn.,Mend it." in path.read_text(encoding="utf-8-sig")
 
 
 def test_nobody_starts_a_run_in_nobody_s_name(settings, chats):
-    plan = tune_tab._plan(settings, tune_tab.Chats(chats), "bundled", "full", "quick", "summarize")
+    plan = tune_tab._plan(settings, upload_panel.Chats(chats), "bundled", "full", "quick", "summarize")
     with pytest.raises(RunRefused, match="Reload"):
         create(settings.runs, plan, chats, "x", "")
 
@@ -94,14 +98,14 @@ def test_a_stray_folder_among_the_runs_keeps_nobody_from_starting(settings):
 
 def test_a_missing_model_gets_a_sentence(settings, chats):
     with pytest.raises(Refused, match="No model is chosen"):
-        tune_tab._plan(settings, tune_tab.Chats(chats), None, "full", "quick", "summarize")
+        tune_tab._plan(settings, upload_panel.Chats(chats), None, "full", "quick", "summarize")
 
 
 def test_an_upload_is_read_also_where_nobody_opened_the_box_for_columns(settings, tmp_path):
     path = tmp_path / "march.csv"
     rows = "".join(f'"Ann: Hi {n}\nBob: Ho {n}",They greet {n}.\n' for n in range(40))
     path.write_text("chat,summary\n" + rows)
-    found, shown, *_ = handler(settings, "take")(tune_tab.OWN, str(path), None, None, None)
+    found, shown, *_ = handler(settings, "take")(upload_panel.OWN, str(path), None, None, None)
     assert sum(map(len, found.dataset.splits.values())) == 40 and "march" in shown
 
 
@@ -166,3 +170,61 @@ def test_a_key_that_meets_cards_dealt_to_another_name_judges_nothing(settings, r
     said = {"chat": cards.following([]), "hand": cards.mark, "card": "A"}
     dealt = handler(settings, "judge")(runs[:1], 200, "Ben", "ada", gr.EventData(None, said))
     assert "Ben: pair 1 of" in dealt and "Nobody has judged" in handler(settings, "told")(runs[:1], 200, "ada")
+
+
+def chosen(**changes):
+    usual = {"model": "bundled", "method": "full", "size": "quick", "template": DEFAULT.name, "precision": ""}
+    return [*(usual | changes).values(), "", "", ""]
+
+
+def test_a_plan_over_the_quota_is_refused_with_every_reason_and_nothing_is_begun(settings, chats):
+    found, full = upload_panel.Chats(chats), replace(settings, quota=Quota(kept=1, disk_bytes=10**6))
+    run = create(settings.runs, PLAN, chats, "first", "ada")
+    wrong = chosen(precision="fp16")
+    html = handler(full, "foresee")(found, "ada", *wrong)
+    assert all(
+        words in html for words in ("overflows in fp16", "You keep 1 runs; 1 are allowed", "Delete run and chats")
+    )
+    with pytest.raises(gr.Error, match="You keep 1 runs"):
+        handler(full, "begin")(found, "ada", *chosen(), "second")
+    assert [one.name for one in settings.runs.iterdir() if not one.name.startswith(".")] == [run.id]
+    assert "steps of 8 pairs" in handler(settings, "foresee")(found, "ben", *chosen())
+
+
+def test_the_plan_shows_a_timed_time_once_steps_were_timed_and_not_while_a_run_trains(settings, chats, tiny_model):
+    own = Dataset("own", {**chats.splits, "test": chats.splits["test"][:5]})  # that nothing has been timed on yet
+    found, key, tiny = upload_panel.Chats(own), "ada", chosen(model=str(tiny_model), precision="fp32")
+    foresee, time_steps = handler(settings, "foresee"), handler(settings, "time_steps")
+    busy = create(settings.runs, PLAN, chats, "first", "ben")
+    busy.note_process(TRAIN, os.getpid())
+    busy.write_state(State(RUNNING))
+    time_steps(found, key, *tiny)
+    assert "by an estimate from its size" in foresee(found, key, *tiny)
+    busy.write_state(State(FINISHED))
+    time_steps(found, key, *tiny)
+    assert "as a few steps timed here say" in foresee(found, key, *tiny)
+    time_steps(None, key, *tiny)
+    time_steps(found, key, *chosen(model="/nowhere"))  # what cannot be is said by the plan alone
+
+
+def test_a_run_is_not_resumed_into_a_line_that_is_full_of_its_owners_runs(settings, chats):
+    stopped, waiting = (create(settings.runs, PLAN, chats, "run", "ada") for _ in range(2))
+    stopped.write_state(State(CANCELLED))
+    with line.locked(settings.runs):
+        line.join(waiting, None)
+    act = [
+        one.fn
+        for one in build(replace(settings, quota=Quota(in_line=1))).fns.values()
+        if one.fn and "partial" in type(one.fn).__name__
+    ]
+    with pytest.raises(gr.Error, match="1 of your runs are in line"):
+        next(fn for fn in act if fn.args == ("resume",))(stopped.id, "ada")
+    assert stopped.progress().state == CANCELLED
+
+
+def test_a_quota_that_is_no_number_is_told_by_its_name():
+    environment = {**os.environ, "TUNEPROOF_RUNS_KEPT": "many"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import app"], cwd=ASSETS.parent, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "TUNEPROOF_RUNS_KEPT is 'many'. Write a whole number" in done.stderr

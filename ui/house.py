@@ -36,9 +36,9 @@ def build(settings: Settings) -> gr.Blocks:
         with gr.Tabs() as tabs:
             with gr.Tab("Prompt", id="prompt"):
                 prompt_models = prompt_tab.build(settings)
-            with gr.Tab("Tune", id="tune"), gr.Row():
+            with gr.Tab("Tune", id="tune") as tune, gr.Row():
                 with gr.Column(scale=2, min_width=320):
-                    started = tune_tab.build(settings, owner, demo)
+                    started = tune_tab.build(settings, owner, demo, tune)
                 with gr.Column(scale=3, min_width=320):
                     runs = run_view.build(settings, owner, started)
             with gr.Tab("Compare", id="compare") as compare:

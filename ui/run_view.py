@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -23,36 +26,68 @@ from ui.tune_tab import own_runs
 
 NOT_YOURS = Problem("Only whoever started a run can do this.", "Open it in the browser it was started in.", field="run")
 NONE_YET = "No run yet. Choose chats and a size on the left and press Start; you may close the page afterwards."
-
+SOON: dict[str, Any] = {**QUIET, "queue": False}  # a look must not wait behind what takes long
 PARCEL = (
     "One .zip with weights, tokenizer and a model card: plan, digest of the data, scores. Your chats are not in it."
 )
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """The widgets of a run: boxes with HTML, buttons, and the corner where a checkpoint is taken along."""
+
+    picker: gr.Dropdown
+    boxes: tuple[gr.HTML, ...]  # state, figures, loss, points, log
+    buttons: tuple[gr.Button, ...]  # cancel, resume, measure, delete
+    sure: gr.Button
+    taken: gr.Dropdown
+    packing: gr.Button
+    parcel: gr.DownloadButton
+
+
 def build(settings: Settings, owner: gr.BrowserState, started: gr.Textbox) -> gr.Dropdown:
     """Lay the right column out and wire it; returns the run picker."""
+    view = _lay()
+
+    def choose(run_id: str, key: str) -> gr.Dropdown:
+        return gr.Dropdown(own_runs(settings, key), value=run_id or None)
+
+    started.change(choose, [started, owner], view.picker, **SOON)
+    _wire_actions(settings, view, owner, _wire_look(settings, view))
+    _wire_parcel(settings, view, owner)
+    return view.picker
+
+
+def _lay() -> View:
     picker = gr.Dropdown([], label="My runs", elem_id="run-picker")
     state = sheet_box(tag("p", NONE_YET, class_="notice"), elem_id="run-state")
-    figures = sheet_box(elem_id="run-figures")
-    loss = sheet_box(elem_id="run-loss")
-    points = sheet_box(elem_id="run-points")
+    figures, loss, points = (sheet_box(elem_id=f"run-{name}") for name in ("figures", "loss", "points"))
     with gr.Row():
         stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
         resume = gr.Button("Resume", visible=False, elem_id="resume")
         again = gr.Button("Measure what is missing", interactive=False)
         remove = gr.Button("Delete run and chats", interactive=False, elem_id="delete")
         sure = gr.Button("Delete for good", visible=False, variant="stop", elem_id="delete-for-good")
+    corner = _lay_parcel()
+    with gr.Accordion("Log", open=False):
+        log = sheet_box()
+    return View(picker, (state, figures, loss, points, log), (stop, resume, again, remove), sure, *corner)
+
+
+def _lay_parcel() -> tuple[gr.Dropdown, gr.Button, gr.DownloadButton]:
     with gr.Accordion("Take a checkpoint along", open=False):
         sheet_box(tag("p", escape(PARCEL), class_="quiet"))
         with gr.Row():
             taken = gr.Dropdown([], show_label=False, container=False, elem_id="taken")
             packing = gr.Button("Pack it", elem_id="pack")
         parcel = gr.DownloadButton("Download", visible=False, variant="primary", elem_id="parcel")
-    with gr.Accordion("Log", open=False):
-        log = sheet_box()
-    last = gr.State(None)
-    timer = gr.Timer(1.0)
-    shown = [last, state, figures, loss, points, log, stop, resume, again, remove, taken, timer]
+    return taken, packing, parcel
+
+
+def _wire_look(settings: Settings, view: View) -> Callable[[Any], None]:
+    """Show the chosen run and what becomes of it; returns what makes an event end in a fresh look."""
+    last, timer = gr.State(None), gr.Timer(1.0)
+    shown = [last, *view.boxes, *view.buttons, view.taken, timer]
 
     def look(run_id: str | None, seen: object) -> tuple[object, ...] | object:
         if not run_id:
@@ -65,43 +100,49 @@ def build(settings: Settings, owner: gr.BrowserState, started: gr.Textbox) -> gr
     def first_look(run_id: str | None) -> tuple[object, ...] | object:
         return look(run_id, None)
 
-    def choose(run_id: str, key: str) -> gr.Dropdown:
-        return gr.Dropdown(own_runs(settings, key), value=run_id or None)
+    timer.tick(look, [view.picker, last], shown, **SOON)
+    view.picker.change(first_look, view.picker, shown, **SOON).then(None, view.picker, None, js=REMEMBER, **SOON)
+    return lambda event: event.then(first_look, view.picker, shown, **SOON)
 
-    def own_run(run_id: str | None, key: str) -> Run:
-        run = open_run(settings.runs, run_id or "")
-        if run.record.owner_digest != owner_digest(key):
-            raise RunRefused(NOT_YOURS)
-        return run
 
+def _wire_actions(settings: Settings, view: View, owner: gr.BrowserState, looked_at: Callable[[Any], None]) -> None:
     def act(action: str, run_id: str | None, key: str) -> object:
         with as_messages("Not done"):
-            ACTIONS[action](own_run(run_id, key))
+            run = _own_run(settings, run_id, key)
+            if action == "resume" and (full := settings.quota.line_problems(settings.runs, key)):
+                raise RunRefused(*full)
+            ACTIONS[action](run)
         if action != "delete":
             return gr.skip()
         gr.Success("The run, its checkpoints and its chats are deleted.", title="Deleted")
         rest = own_runs(settings, key)
         return gr.Dropdown(rest, value=rest[0][1] if rest else None)
 
+    stop, resume, again, remove = view.buttons
+    remove.click(lambda: gr.Button(visible=True), None, view.sure, **SOON)
+    view.picker.change(lambda: gr.Button(visible=False), None, view.sure, **SOON)
+    for button, action in ((stop, "cancel"), (resume, "resume"), (again, "measure"), (view.sure, "delete")):
+        asked = [view.picker, owner]
+        looked_at(button.click(partial(act, action), asked, view.picker, api_visibility="private"))
+
+
+def _wire_parcel(settings: Settings, view: View, owner: gr.BrowserState) -> None:
     def take(run_id: str | None, step: int | None, key: str) -> gr.DownloadButton:
         with as_messages("Not packed"):
-            run = own_run(run_id, key)
+            run = _own_run(settings, run_id, key)
             folder = Path(tempfile.mkdtemp(dir=_uploads()))  # among gradio's own files, so that it goes when uploads go
             return gr.DownloadButton(value=pack(run, step or 0, folder / f"checkpoint-{step}.zip"), visible=True)
 
-    quiet = {**QUIET, "queue": False}
-    timer.tick(look, [picker, last], shown, **quiet)
-    picker.change(first_look, picker, shown, **quiet).then(None, picker, None, js=REMEMBER, **quiet)
-    started.change(choose, [started, owner], picker, **quiet)
-    remove.click(lambda: gr.Button(visible=True), None, sure, **quiet)
-    picker.change(lambda: gr.Button(visible=False), None, sure, **quiet)
-    gr.on([picker.change, taken.change], lambda: gr.DownloadButton(visible=False), None, parcel, **quiet)
-    packing.click(take, [picker, taken, owner], parcel, api_visibility="private")
-    for button, action in ((stop, "cancel"), (resume, "resume"), (again, "measure"), (sure, "delete")):
-        button.click(partial(act, action), [picker, owner], picker, api_visibility="private").then(
-            first_look, picker, shown, **quiet
-        )
-    return picker
+    changed = [view.picker.change, view.taken.change]
+    gr.on(changed, lambda: gr.DownloadButton(visible=False), None, view.parcel, **SOON)
+    view.packing.click(take, [view.picker, view.taken, owner], view.parcel, api_visibility="private")
+
+
+def _own_run(settings: Settings, run_id: str | None, key: str) -> Run:
+    run = open_run(settings.runs, run_id or "")
+    if run.record.owner_digest != owner_digest(key):
+        raise RunRefused(NOT_YOURS)
+    return run
 
 
 ACTIONS = {

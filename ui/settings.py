@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from evaluation.comparison import Comparison
 from prompting.source import BUNDLED, ModelRefused
 from sharing.link import signing_key
 from sharing.snapshot import Snapshots
+from tuning.quota import Quota
 
 RECORDED = "recorded"  # what the comparison we ship is called among runs
 
@@ -25,6 +26,7 @@ class Settings:
     local_models: bool = True
     trackers: tuple[str, ...] = ()  # that runs report to, besides their own folder
     key: str = ""
+    quota: Quota = field(default_factory=Quota)  # of each visitor
 
     @property
     def runs(self) -> Path:
