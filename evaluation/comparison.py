@@ -19,7 +19,7 @@ import numpy as np
 
 from dialogues.dialogue import Example, Problem, Refused, Turn
 from evaluation.findings import CheckpointScores, badges, best_step, power, spoken_of, verdict
-from evaluation.measure import lead3, text_scores
+from evaluation.reference_lines import human_line, lead3_line
 from evaluation.report import ExampleResult, Report, Signature
 from evaluation.significance import Interval, holm, intervals
 from tuning.runs import Run
@@ -126,8 +126,8 @@ def compare(reports: Sequence[Report], examples: Sequence[Example], title: str) 
         title=title,
         signature=reports[0].signature,
         checkpoints=checkpoints,
-        lead3=_means([text_scores(lead3(example.dialogue), example.references) for example in examples]),
-        human=_means([scores for example in examples for scores in _each_against_the_others(example.references)]),
+        lead3=lead3_line(examples),
+        human=human_line(examples),
         best=best,
         chosen=chosen,
         verdict=verdict(checkpoints, best, chosen),
@@ -228,18 +228,6 @@ def _corrected(changes: Sequence[Mapping[str, Interval]]) -> list[dict[str, Inte
 
 def _known(values: Sequence[float | None]) -> list[float]:
     return [np.nan if value is None else value for value in values]
-
-
-def _each_against_the_others(references: Sequence[str]) -> list[dict[str, float | None]]:
-    if len(references) < 2:
-        return []
-    return [text_scores(text, [*references[:at], *references[at + 1 :]]) for at, text in enumerate(references)]
-
-
-def _means(rows: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
-    """The mean of the known values under each name; a name that is known nowhere is left out."""
-    columns = {name: [value for row in rows if (value := row[name]) is not None] for name in (rows[0] if rows else ())}
-    return {name: sum(values) / len(values) for name, values in columns.items() if values}
 
 
 def _row(example: Example, reports: Sequence[Report], index: int) -> Row:

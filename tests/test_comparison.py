@@ -215,6 +215,13 @@ def test_sharing_without_chats_leaves_no_word_of_them_and_numbers_only_leaves_nu
     assert comparison.numbers_only().verdict == comparison.verdict
 
 
+def test_a_comparison_made_again_with_one_more_checkpoint_scores_no_text_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = compare([ZERO, BETTER], examples(60), "")
+    monkeypatch.setattr("evaluation.reference_lines.rouge_many", None)
+    after = compare([ZERO, BETTER, BEST], examples(60), "")
+    assert (after.lead3, after.human) == (before.lead3, before.human)
+
+
 def test_a_thousand_chats_and_twenty_checkpoints_compare_in_about_a_second() -> None:
     names = [*rouge("a", ["b"]), "unsupported", "length", "length_ratio"]
     rng = np.random.default_rng(0)
