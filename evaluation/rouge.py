@@ -54,38 +54,6 @@ def one_sentence_a_line(text: str) -> str:
     return "".join(parts)
 
 
-def rouge_metric(**options: Any) -> Any:
-    """The same scores as an `evaluate.Metric`, for people who use that library; made here because importing it is slow.
-
-    `rouge_metric().compute(predictions=[...], references=[[...], ...])` gives the mean of every known score over the
-    predictions (F1 × 100). References are a list of texts for each prediction. Never touches the network. `options`
-    go to `evaluate.Metric`, such as `keep_in_memory=True`.
-    """
-    import datasets
-    import evaluate
-
-    features = {"predictions": datasets.Value("string"), "references": datasets.Sequence(datasets.Value("string"))}
-
-    class TuneProofRouge(evaluate.Metric):
-        def _info(self) -> evaluate.MetricInfo:
-            return evaluate.MetricInfo(
-                description=f"ROUGE F1 × 100 ({ROUGE}), several references, offline.",
-                citation="Lin, C.-Y. (2004). ROUGE: a package for automatic evaluation of summaries.",
-                inputs_description=rouge_metric.__doc__ or "",
-                features=datasets.Features(features),
-            )
-
-        def _compute(self, predictions: list[str], references: list[list[str]]) -> dict[str, float | None]:
-            return _column_means([rouge(*pair) for pair in zip(predictions, references, strict=True)])
-
-    return TuneProofRouge(**options)
-
-
-def _column_means(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    known = {name: [row[name] for row in rows if row[name] is not None] for name in rows[0]}
-    return {name: sum(values) / len(values) if values else None for name, values in known.items()}  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True, slots=True)
 class _Words:
     """One text, stemmed and counted: `places[word]` has bit i set where word i of `tokens` is that word."""

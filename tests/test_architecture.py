@@ -34,10 +34,10 @@ DOORS = {
         "tuning/pretrain.py",
     },
     "peft": {"prompting/model.py", "tuning/warmup.py", "tuning/trainer.py", "tuning/rehearsal.py"},
-    "evaluate": {"evaluation/rouge.py"},
+    "evaluate": {"evaluation/tuneproof_metric/tuneproof_metric.py"},
     "plotly": {"evaluation/charts.py", "ui/routes.py"},
 }
-MODULES = [path for room in ROOMS for path in sorted((ROOT / room).glob("*.py"))] + [ROOT / "app.py"]
+MODULES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))] + [ROOT / "app.py"]
 
 
 def imports(path):

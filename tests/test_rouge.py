@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from evaluation.rouge import ROUGE, ROUGE_SCORES, one_sentence_a_line, rouge, rouge_metric
+from evaluation.rouge import ROUGE, ROUGE_SCORES, one_sentence_a_line, rouge
 from evaluation.rouge_many import COLUMNS, rouge_many
 
 AUTHORITY = RougeScorer(list(ROUGE_SCORES), use_stemmer=True)
@@ -119,12 +119,3 @@ def test_sentences_are_cut_by_the_stated_rule() -> None:
 
 def test_the_version_string_names_the_installed_authority() -> None:
     assert ROUGE.startswith(f"rouge_score-{version('rouge_score')}+stemmer")
-
-
-def test_the_evaluate_metric_gives_the_mean_of_our_scores_without_network(tmp_path: object) -> None:
-    metric = rouge_metric(keep_in_memory=True, cache_dir=str(tmp_path))
-    summaries, references = ["A late order.", "Nothing"], [["The order is late.", "Late."], ["Nothing happened."]]
-    result = metric.compute(predictions=summaries, references=references)
-    each = [rouge(summary, texts)["rougeL"] or 0.0 for summary, texts in zip(summaries, references, strict=True)]
-    assert result["rougeL"] == pytest.approx(sum(each) / 2, abs=1e-12)
-    assert set(result) == set(rouge("", [""]))
