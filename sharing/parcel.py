@@ -32,18 +32,23 @@ def pack(run: Run, step: int, file: Path) -> Path:
         raise RunRefused(
             Problem("There is no checkpoint to pack yet.", "Wait until the first one is whole.", field="run")
         )
-    folder = Path(run.checkpoint_source(step))
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as parcel:  # weights do not shrink
-        parcel.writestr("README.md", card(run, step))
-        if run.plan.method != LORA:
-            parcel.writestr("generation_config.json", json.dumps(_generation(folder)))
-        for path in sorted({found for pattern in TAKEN for found in folder.glob(pattern)}):
-            if path.name not in LEFT:
-                parcel.write(path, path.name)
+        for name, content in contents(run, step).items():
+            parcel.writestr(name, content) if isinstance(content, str) else parcel.write(content, name)
     return file
 
 
-def card(run: Run, step: int) -> str:
+def contents(run: Run, step: int) -> dict[str, str | Path]:
+    """What a parcel holds, by name: text, or the file that is to be copied."""
+    folder = Path(run.checkpoint_source(step))
+    held: dict[str, str | Path] = {"README.md": card(run, step)}
+    if run.plan.method != LORA:
+        held["generation_config.json"] = json.dumps(generation(folder))
+    found = {path.name: path for pattern in TAKEN for path in sorted(folder.glob(pattern))}
+    return held | {name: path for name, path in found.items() if name not in LEFT}
+
+
+def card(run: Run, step: int, merged: bool = False) -> str:
     """The model card in Markdown: what it is, how it was tuned and on which data (a digest, never the data), its scores."""
     from huggingface_hub import ModelCard, ModelCardData
 
@@ -53,23 +58,24 @@ def card(run: Run, step: int) -> str:
         made = ModelCard(f"---\n{ModelCardData().to_yaml()}\n---\n\nNot measured yet.\n")
     said: Any = made.data
     said.pipeline_tag = "summarization"
-    said.library_name = "peft" if run.plan.method == LORA else "transformers"
+    said.library_name = "peft" if run.plan.method == LORA and not merged else "transformers"
     if run.plan.base_model != BUNDLED and not Path(run.plan.base_model).exists():
         said.base_model = run.plan.base_model
-    made.text = f"# Checkpoint {step}\n\n{_how(run, step)}\n\n{made.text.strip()}\n"
+    made.text = f"# Checkpoint {step}\n\n{_how(run, step, merged)}\n\n{made.text.strip()}\n"
     return str(made)
 
 
-def _generation(folder: Path) -> dict[str, Any]:
+def generation(folder: Path) -> dict[str, Any]:
     """How `generate` answers as it was measured here, for whoever loads the folder with transformers."""
     said, usual = config(folder), Decoding()
     ids = {name: said.get(name) for name in ("decoder_start_token_id", "eos_token_id", "pad_token_id")}
     return {**ids, "max_new_tokens": usual.max_new_tokens, "no_repeat_ngram_size": usual.no_repeat_ngram}
 
 
-def _how(run: Run, step: int) -> str:
+def _how(run: Run, step: int, merged: bool) -> str:
     plan, dataset = run.plan, run.dataset
     method = "a LoRA adapter on" if plan.method == LORA else "all weights of"
+    method = "a LoRA adapter, merged into" if plan.method == LORA and merged else method
     rows = {
         "trained": f"{method} {plan.base_model}",
         "steps": f"{step} of {plan.steps}, {plan.batch_size} pairs each",
