@@ -73,11 +73,20 @@ def test_the_time_comes_from_steps_timed_on_these_chats_and_says_so(plan: Plan, 
     step = time_step(plan, chats)
     known = forecast(plan, chats)
     assert step and known.timed and known.seconds == pytest.approx(START_UP + plan.steps * step)
-    assert any("as a few steps timed here say" in words for words in known.consequences)
+    assert any("by a few steps timed on these chats" in words for words in known.consequences)
     assert forecast(replace(plan, steps=2000), chats).timed, "more steps of the same kind are not timed again"
     for other in (replace(plan, batch_size=4), replace(plan, precision="bf16"), replace(plan, method="lora")):
         assert not forecast(other, chats).timed
         assert (time_step(other, chats) or 0) > 0
+
+
+def test_steps_are_timed_again_after_a_while_because_a_busy_machine_may_be_free_by_then(
+    plan: Plan, chats: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = time_step(plan, chats)
+    assert time_step(plan, chats) == once
+    monkeypatch.setattr("tuning.forecast.FRESH", 0.0)
+    assert time_step(plan, chats) != once
 
 
 def test_steps_are_timed_once_for_all_who_ask_at_the_same_time(plan: Plan, chats: Dataset) -> None:

@@ -202,7 +202,7 @@ def test_the_plan_shows_a_timed_time_once_steps_were_timed_and_not_while_a_run_t
     assert "by an estimate from its size" in foresee(found, key, *tiny)
     busy.write_state(State(FINISHED))
     time_steps(found, key, *tiny)
-    assert "as a few steps timed here say" in foresee(found, key, *tiny)
+    assert "by a few steps timed on these chats" in foresee(found, key, *tiny)
     time_steps(None, key, *tiny)
     time_steps(found, key, *chosen(model="/nowhere"))  # what cannot be is said by the plan alone
 

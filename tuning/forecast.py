@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ START_UP = 15.0  # seconds until the first step
 CHARACTERS = 3.5  # a token of English, for a model whose own tokens are not here to be counted
 KEPT_PER_TOKEN = 150  # bytes x square root of the parameters
 PROCESS = 600_000_000  # bytes: Python and torch before any model
+FRESH = 900.0  # seconds until steps are timed again: a machine that was busy then may be free now
 LEISURE = 100_000_000  # parameters: a larger model takes too long to load and to step for a look at a plan
 
 
@@ -84,7 +86,8 @@ def forecast(
     lengths = _lengths(plan, prompts, base_models)
     guessed = [len(prompt) / CHARACTERS for prompt in prompts]
     tokens = mean(min(length, plan.window) for length in lengths or guessed)
-    memory, step = _memory(plan, count, tokens), _steps.get(_like(plan, dataset))
+    memory = _memory(plan, count, tokens)
+    step, _ = _steps.get(_like(plan, dataset), (None, 0.0))
     return Forecast(
         plan=plan,
         chats=len(dataset.splits["train"]),
@@ -99,19 +102,19 @@ def forecast(
 
 
 def time_step(plan: Plan, dataset: Dataset, *, base_models: Path = BASE_MODELS) -> float | None:
-    """Seconds of a step of `plan`, from a few that are made and thrown away; kept for all plans that step alike.
+    """Seconds of a step of `plan`, from a few that are made and thrown away; kept a while for all plans that step alike.
 
     Takes some seconds, one caller after the other. None where the model is not on this machine, is larger than LEISURE or
     cannot be made to step here: the run itself then says why.
     """
     key = _like(plan, dataset)
     with _timing:
-        if key not in _steps:
-            _steps[key] = _timed(plan, dataset, base_models)
-        return _steps[key]
+        if key not in _steps or time.monotonic() - _steps[key][1] > FRESH:
+            _steps[key] = _timed(plan, dataset, base_models), time.monotonic()
+        return _steps[key][0]
 
 
-_steps: dict[Hashable, float | None] = {}
+_steps: dict[Hashable, tuple[float | None, float]] = {}  # and when they were timed
 _timing = threading.Lock()
 
 
@@ -211,7 +214,7 @@ def _memory_words(known: Forecast) -> str:
 def _time_words(known: Forecast) -> str:
     if known.seconds is None:
         return "How long it takes is unknown until the model is on this machine."
-    how = "as a few steps timed here say" if known.timed else "by an estimate from its size"
+    how = "by a few steps timed on these chats" if known.timed else "by an estimate from its size"
     return f"It takes {known.time} on this machine, {how}; you may close the page meanwhile."
 
 
