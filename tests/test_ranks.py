@@ -20,8 +20,8 @@ from dialogues.dialogue import Dataset
 from prompting.model import Decoding, load
 from tuning.plan import propose
 from tuning.runs import CANCELLED, FAILED, FINISHED, Run, create
+from tuning.trainer import arguments
 
-pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 180.0
 # On a machine without a GPU `--multi_gpu` is accelerate's word for several processes; they speak over gloo.
@@ -63,6 +63,7 @@ def finished(run: Run, processes: int) -> Run:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_two_processes_learn_what_one_learns_and_leave_one_record(make_run: Callable[..., Run], method: str) -> None:
     alone, both = finished(make_run(method), 1), finished(make_run(method), 2)
@@ -81,6 +82,7 @@ def test_two_processes_learn_what_one_learns_and_leave_one_record(make_run: Call
     assert said[0] == said[1]
 
 
+@pytest.mark.slow
 def test_two_processes_that_are_stopped_go_on_with_the_same_losses(make_run: Callable[..., Run]) -> None:
     unbroken, run = finished(make_run(), 2), make_run()
     process = train(run, 2)
@@ -100,6 +102,7 @@ def test_two_processes_that_are_stopped_go_on_with_the_same_losses(make_run: Cal
         assert [loss for _, loss in ours] == pytest.approx([loss for _, loss in theirs], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_evenly_is_refused_with_what_to_choose(make_run: Callable[..., Run]) -> None:
     run = make_run(batch_size=7)
     train(run, 2).wait(PATIENCE)
@@ -107,6 +110,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused_with_what_to_choose(mak
     assert "cannot share 7 pairs" in run.progress().message and "multiple" in run.progress().message
 
 
+@pytest.mark.slow
 def test_a_run_one_of_whose_processes_is_killed_does_not_say_it_was_cancelled(make_run: Callable[..., Run]) -> None:
     run = make_run(steps=100_000)
     process = train(run, 2)
@@ -121,3 +125,39 @@ def test_a_run_one_of_whose_processes_is_killed_does_not_say_it_was_cancelled(ma
     next(child for child in workers if child.pid != first).kill()
     process.wait(PATIENCE)
     assert run.progress().state == FAILED and "Another process" in run.progress().message, run.progress().message
+
+
+def test_the_fsdp_settings_are_read_by_accelerate_and_wrap_the_blocks_of_flan_t5(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils import FullyShardedDataParallelPlugin
+    from accelerate.utils.launch import prepare_multi_gpu_env
+    from transformers import T5ForConditionalGeneration
+    from transformers.models.t5.modeling_t5 import T5Block
+
+    settings = str(ROOT / "assets" / "fsdp.yaml")
+    assert load_config_from_file(settings).distributed_type == "FSDP"
+    words = ["--config_file", settings, "--num_processes", "2", "-m", "tuning.train", "RUN"]
+    args, _, _ = _validate_launch_command(launch_command_parser().parse_args(words))
+    assert args.use_fsdp and args.num_processes == 2
+    for name, value in prepare_multi_gpu_env(args).items():
+        if name.startswith(("FSDP_", "ACCELERATE_USE_FSDP")):
+            monkeypatch.setenv(name, value)
+    plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2 and plugin.transformer_cls_names_to_wrap == ["T5Block"]
+    assert plugin.activation_checkpointing and plugin.state_dict_type.name == "SHARDED_STATE_DICT"
+    assert T5ForConditionalGeneration._no_split_modules == [T5Block.__name__]
+
+
+def test_what_needs_it_recomputes_activations_and_shards_use_an_optimizer_that_knows_them(
+    make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = arguments(make_run(), validate_first=False)
+    large = arguments(make_run(base_model="google/flan-t5-xl"), validate_first=False)
+    assert (small.activation_checkpointing, large.activation_checkpointing) == (False, True)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setattr("tuning.trainer.is_fsdp_enabled", lambda: True)  # asks for a process group as well
+    shared = arguments(make_run(base_model="google/flan-t5-xl"), validate_first=False)
+    assert not shared.activation_checkpointing and (shared.optim, small.optim) == ("adamw_torch", "adafactor")
