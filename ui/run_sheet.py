@@ -179,7 +179,7 @@ def _interval(found: Interval, places: int) -> str:
     if found.low is None or found.high is None:
         return number(found.mean, places)
     spread = f"{number(found.low, places)}–{number(found.high, places)}"
-    return f"{number(found.mean, places)} {tag('span', spread, class_='quiet', style='white-space:nowrap')}"
+    return f"{number(found.mean, places)} {tag('span', spread, class_='quiet spread')}"
 
 
 def log_html(run: Run) -> str:
