@@ -169,6 +169,12 @@ def sentences(examples: Sequence[Example]) -> list[tuple[str, Example]]:
     ]
 
 
+def far_sentence(told: Sequence[tuple[str, Example]], at: int) -> str:
+    """A sentence of another chat's summary, half the file away."""
+    far = (at + len(told) // 2) % len(told)
+    return next(text for text, example in [*told[far:], *told] if example is not told[at][1])
+
+
 def show(name: str, examples: Sequence[Example], shown: str) -> None:
     """Print the false alarms and the share found of each kind; with `shown`, what was missed of that kind."""
     rng = random.Random(SEED)
@@ -177,8 +183,7 @@ def show(name: str, examples: Sequence[Example], shown: str) -> None:
     print(f"\n{name}: {len(examples)} chats, {len(told)} sentences, {GROUNDING}\n  false alarms  {percent(alarms)}")
     found = defaultdict[str, list[bool]](list)
     for at, (text, example) in enumerate(told):
-        foreign = next(other for other, its in told[at + len(told) // 2 :] + told if its is not example)
-        for planted in plant(text, example, foreign, rng):
+        for planted in plant(text, example, far_sentence(told, at), rng):
             found[planted.kind].append(planted.found(example.dialogue))
             if planted.kind == shown and not found[shown][-1]:
                 print(f"    missed: {planted.text}    was: {text}")

@@ -12,11 +12,9 @@ def value_turns(chat: Chat, mention: Mention) -> list[int]:
     """The turns whose values agree with the mention in any of its readings, ascending; empty when none does."""
     turns = {turn for key in mention.keys for turn in chat.values.get((mention.kind, key), ())}
     if mention.kind == AMOUNT:
-        clash = {
-            said.turn
-            for said in chat.said
-            if said.mention.kind == AMOUNT and said.mention.keys & mention.keys and _other_currency(said, mention)
-        }
+        same = [said for said in chat.said if said.mention.kind == AMOUNT and said.mention.keys & mention.keys]
+        clash = {said.turn for said in same if _other_currency(said, mention)}
+        clash -= {said.turn for said in same if not _other_currency(said, mention)}
         turns = {*turns, *(turn for key in mention.keys for turn in chat.values.get((NUMBER, key), ()))} - clash
     if mention.kind == NUMBER and not turns:
         joined = (ID, mention.family)  # a range, `3-5`, in a chat that lost its marks: `35`

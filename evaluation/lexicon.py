@@ -162,6 +162,9 @@ NEGATIONS = _words(
     """
 )
 
+# Those that say of a thing that it is lacking; chats say it in so many ways that their silence proves nothing.
+LACKING = _words("no none nothing nobody neither nor without nowhere unable")
+
 # Words that deny without saying "not"; they can support a denial in the summary and are never checked themselves.
 DENIALS = _words(
     """
@@ -174,9 +177,69 @@ DENIALS = _words(
 # What a summary reports somebody doing in the chat; it has no reason to report that they did not.
 TELLING = _words(
     """
-    add advise apologize ask complain describe discuss enquire explain express guide inform inquire introduce invite mention
-    recommend remind report request say state suggest talk tell thank update
+    add advise apologize ask complain demand describe discuss enquire explain express face guide inform inquire introduce invite
+    mention question recommend remind report request say search seek share state suggest talk tell thank update
     """
 )
 YES = _words("yes yeah yep yup sure right exactly correct ok okay absolutely definitely indeed certainly course")
 NO = _words("no nope nah not never neither")
+
+# What the two sides of a support chat are told of, and the other side is not.
+SIDES = {
+    "agent": _words(
+        """
+        advise apologise apologize arrange assure check confirm escalate explain guide inform instruct offer promise provide
+        recommend refund register send suggest update
+        """
+    ),
+    "customer": _words(
+        """
+        buy complain demand enquire expect face hope inquire lose need order receive report seek try want wish wonder
+        """
+    ),
+}
+
+# The words left and right of a bar shut each other out: one in the summary and only the other in the chat is a contradiction.
+OPPOSITES: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(
+    (_words(left), _words(right))
+    for left, _, right in (
+        line.partition("|")
+        for line in """
+        increase rise grow gain higher | decrease drop fall decline reduce lower
+        include | exclude
+        permit allow | forbid prohibit
+        easy simple | difficult complicated
+        strong strengthen | weak weaken
+        like love enjoy | dislike hate
+        cheap affordable inexpensive | expensive costly
+        fast quick rapid | slow
+        large big | small tiny
+        always | rarely
+        necessary essential required mandatory | optional unnecessary
+        indoor inside internal | outdoor outside external
+        remember | forget forgot
+        same | different
+        improve | worsen
+        support favour favor encourage | oppose discourage
+        young | elderly
+        husband father son boy | wife mother daughter girl
+        maximum | minimum
+        formal | informal
+        public | private
+        safe secure | dangerous unsafe insecure
+        permanent | temporary
+        optimistic | pessimistic
+        majority | minority
+        advantage benefit | disadvantage drawback
+        profit | loss
+        domestic local national | foreign international
+        novice beginner | expert advanced
+        modern | traditional
+        expand widen broaden | shrink narrow
+        accelerate | delay
+        upgrade | downgrade
+        daily | weekly monthly yearly
+        weekly | monthly yearly
+        """.strip().splitlines()
+    )
+)

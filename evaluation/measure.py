@@ -11,15 +11,16 @@ from pathlib import Path
 from dialogues.dialogue import Dataset, Dialogue, Example, Refused
 from evaluation.coverage import COVERAGE, coverage, kept_of, salient
 from evaluation.findings import label
-from evaluation.grounding import GROUNDING, check, unsupported
+from evaluation.grounding import check, unsupported
 from evaluation.overlap import OVERLAP, copying, lengths, overlap
 from evaluation.report import VERSION, ExampleResult, Report, Signature, Verdict
 from evaluation.rouge import ROUGE, rouge
+from evaluation.support import SUPPORT, of
 from prompting.model import Decoding, Summarizer, Summary, load
 from prompting.template import Template
 from tuning.runs import SAMPLED, TESTED, Run
 
-METRICS = f"{ROUGE}|{OVERLAP}|{GROUNDING}|{COVERAGE}"
+METRICS = f"{ROUGE}|{OVERLAP}|{SUPPORT}|{COVERAGE}"
 SPLIT = "test"
 QUICK = 32  # validation chats of the quick look at a checkpoint, which leaves the test chats alone
 POLL_SECONDS = 2.0
@@ -67,8 +68,9 @@ def text_scores(summary: str, references: Sequence[str]) -> dict[str, float | No
 def score(summary: str, example: Example) -> tuple[dict[str, float | None], tuple[Verdict, ...]]:
     """Every score of one summary and what the chat says about its spans.
 
-    `unsupported` counts verdicts, `flagged` is 100 where there is any, `coverage` is the % kept of the references' key
-    facts, `salience` of what the chat itself marks as weighty; BLEU, chrF and copying stand in overlap.py.
+    `unsupported` counts verdicts, `flagged` is 100 where there is any, `support` is that of support.py in %, `coverage` is
+    the % kept of the references' key facts, `salience` of what the chat itself marks as weighty; BLEU, chrF and copying
+    stand in overlap.py.
     """
     verdicts = check(summary, example.dialogue)
     found = unsupported(verdicts)
@@ -80,6 +82,7 @@ def score(summary: str, example: Example) -> tuple[dict[str, float | None], tupl
         "salience": _percent(kept_of(summary, salient(example.dialogue)).share),
         "unsupported": float(found),
         "flagged": 100.0 * bool(found),  # its mean: % of summaries
+        "support": _percent(of(summary, example.dialogue, verdicts)),
     }
     return scores, verdicts
 

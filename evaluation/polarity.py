@@ -15,7 +15,7 @@ _WORD = re.compile(r"#\w{1,40}#|[^\W_]+(?:(?:\s?['’`]\s?|-)(?:[^\W\d_]+))*")
 _TAIL = re.compile(r"\s?['’`]\s?(?:s|m|re|ve|ll|d)$", re.I)
 _ABBREVIATED = r"(?<!\b[A-Z])(?<!\b[Mm]r)(?<!\b[Mm]s)(?<!\b[Mm]rs)(?<!\b[Dd]r)(?<!\b[AaPp]\.[Mm])"
 _END = re.compile(rf"{_ABBREVIATED}[.!?]+[\"'”’)]*(?=\s|$)|(?<=\b[AaPp]\.[Mm])\.(?=\s+[A-Z])|\n+")
-_JOINTS = frozenset(["and", "but", "because", "since", "so", "then", "although", "though", "while", "whether"])
+JOINTS = frozenset(["and", "but", "because", "since", "so", "then", "although", "though", "while", "whether"])
 _BREAK = re.compile(r"[,;:.!?()\n]")
 
 
@@ -37,11 +37,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence: its span, its words, the places of its negations, and the words each of them denies."""
+    """One sentence: its span, its words, those that follow a mark, the places of its negations, and the words each denies."""
 
     start: int
     end: int
     words: tuple[Word, ...]
+    breaks: frozenset[int]
     question: bool
     cues: tuple[int, ...]
     scopes: tuple[tuple[int, ...], ...]
@@ -90,9 +91,12 @@ def denial_stems() -> frozenset[str]:
 
 def _sentence(text: str, start: int, end: int) -> Sentence:
     words = tuple(_word(match) for match in _WORD.finditer(text, start, end))
+    breaks = frozenset(
+        place for place in range(1, len(words)) if _BREAK.search(text, words[place - 1].end, words[place].start)
+    )
     cues = tuple(place for place, word in enumerate(words) if word.plain in NEGATIONS)
-    scopes = tuple(_scope(text, words, cue) for cue in cues)
-    return Sentence(start, end, words, "?" in text[max(start, end - 6) : end], cues, scopes)
+    scopes = tuple(_scope(words, breaks, cue) for cue in cues)
+    return Sentence(start, end, words, breaks, "?" in text[max(start, end - 6) : end], cues, scopes)
 
 
 def _word(match: re.Match[str]) -> Word:
@@ -105,11 +109,11 @@ def _forms(text: str) -> tuple[str, str]:
     return plain, stem(plain)
 
 
-def _scope(text: str, words: tuple[Word, ...], cue: int) -> tuple[int, ...]:
+def _scope(words: tuple[Word, ...], breaks: frozenset[int], cue: int) -> tuple[int, ...]:
     """Places of the content words after a negation, up to the end of its clause."""
     places: list[int] = []
     for place in range(cue + 1, min(len(words), cue + 1 + SCOPE)):
-        if _BREAK.search(text, words[place - 1].end, words[place].start) or words[place].plain in _JOINTS:
+        if place in breaks or words[place].plain in JOINTS:
             break
         if words[place].content:
             places.append(place)

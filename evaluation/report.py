@@ -17,7 +17,7 @@ class Verdict:
 
     `start`/`end` are character offsets into the summary; `status` is supported, absent, contradicted or new (a word of
     the summary's own, which proves nothing); `kind` names what was looked at (name, number, amount, date, id, negation,
-    event, word); `support` in [0, 1], or None when it could not be judged; `turn` is the 0-based evidence turn, or
+    opposite, role, event, word); `support` in [0, 1], or None when it could not be judged; `turn` is the 0-based evidence turn, or
     None for "not in the chat"; `reason` is one sentence in words.
     """
 
@@ -32,6 +32,11 @@ class Verdict:
     @property
     def unsupported(self) -> bool:
         return self.status in (ABSENT, CONTRADICTED)
+
+
+def verdict(span: tuple[int, int], kind: str, status: str, turn: int | None, reason: str) -> Verdict:
+    """One that was judged: support is 1 where the chat says so and 0 otherwise."""
+    return Verdict(*span, kind, status, 1.0 if status == SUPPORTED else 0.0, turn, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ KPIS = (
 )
 # Told in one quiet line below: what a reader asks for next, each with its unit.
 ALSO = (
+    ("support", "support by the chat", " %"),
     ("coverage", "key facts of the reference kept", " %"),
     ("salience", "of the chat's own weighty facts", " %"),
     ("bleu", "BLEU", ""),
@@ -149,7 +150,7 @@ def table_html(comparison: Comparison, step: int, numbers: Sequence[int], chosen
     shown = beside(comparison, step)
     names = [(f"Run {at // RUN}" if at >= RUN else "Tuned", label(at)) for at in shown]
     scores = "".join(tag("th", name, class_="n", title=words) for name, words in [("Zero-shot", None), *names])
-    head = f'<th>Chat</th><th>Topic</th>{scores}<th>ROUGE-L change</th><th class="n">Flags</th>'
+    head = f'<th class="id">Chat</th><th>Topic</th>{scores}<th>ROUGE-L change</th><th class="n">Flags</th>'
     body = "".join(_table_row(comparison.rows[at], at, step, shown, at == chosen, link(at)) for at in numbers)
     table = tag("table", f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", role="grid", aria_label="Examples")
     return tag("div", table, class_="examples")

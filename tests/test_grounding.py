@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dialogues.dialogue import Dialogue, Turn
@@ -106,7 +106,7 @@ def test_a_statement_of_what_the_chat_only_denies_is_marked() -> None:
 
 
 def test_a_new_word_is_shown_and_proves_nothing() -> None:
-    verdict = found("The customer returned her trousers.", "trousers")
+    verdict = found("FastShip collected the kettle and her trousers.", "trousers")
     assert (verdict.kind, verdict.status, verdict.support) == ("word", "new", None)
     assert not verdict.unsupported and unsupported([verdict]) == 0
 
@@ -115,6 +115,27 @@ def test_a_sentence_made_of_new_words_is_one_unsupported_fact() -> None:
     verdicts = check("The customer booked a flight towards the mountains with a friend.", CHAT)
     assert [verdict.kind for verdict in verdicts if verdict.unsupported] == ["event"]
     assert unsupported(verdicts) == 1
+
+
+def test_what_one_side_said_and_the_summary_gives_to_the_other_is_marked_on_its_name() -> None:
+    verdict = found("The customer apologised for the refund that takes 5 days and the courier FastShip.", "customer")
+    assert (verdict.kind, verdict.status, verdict.turn) == ("role", CONTRADICTED, 3)
+    assert (
+        unsupported(check("The agent apologised for the refund that takes 5 days and the courier FastShip.", CHAT)) == 0
+    )
+
+
+def test_the_opposite_of_what_the_chat_says_is_marked_with_the_chats_word() -> None:
+    chat = Dialogue("fee", (Turn("Customer", "Why did my fee increase?"), Turn("Agent", "The fee increased in May.")))
+    verdict = found("The fee decreased in May.", "decreased", chat)
+    assert (verdict.kind, verdict.status, verdict.turn) == ("opposite", CONTRADICTED, 0)
+    assert "increase" in verdict.reason
+    assert unsupported(check("The fee increased in May.", chat)) == 0
+
+
+def test_not_being_able_to_is_said_in_so_many_ways_that_silence_does_not_count_against_it() -> None:
+    assert unsupported(check("The courier could not collect the kettle.", CHAT)) == 0
+    assert unsupported(check("The courier did not collect the kettle.", CHAT)) == 1
 
 
 def test_a_good_summary_in_other_words_is_left_alone() -> None:
@@ -187,9 +208,9 @@ def test_strange_input_gives_an_answer(summary: str, turns: tuple[Turn, ...]) ->
 
 @pytest.mark.parametrize("piece", ["a ", "x", "don't stop. ", "1,234 ", "(1"])
 def test_a_turn_of_half_a_megabyte_does_not_hang(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     check("Sarah paid $30 on Monday.", Dialogue("big", (Turn("A", piece * (500_000 // len(piece))),)))
-    assert time.perf_counter() - started < 60
+    assert time.process_time() - started < 60
 
 
 _PIECES = st.sampled_from(
@@ -257,6 +278,7 @@ def test_verdicts_are_ordered_apart_in_range_and_the_same_each_time(summary: str
         assert verdict.reason.endswith(".")
 
 
+@example(["$20 $20 £5"], 0)  # one turn with a sum in two currencies
 @settings(max_examples=300, deadline=None)
 @given(st.lists(_TEXTS, min_size=1, max_size=4), st.integers(0, 3))
 def test_a_summary_copied_from_the_chat_is_never_unsupported(texts: list[str], which: int) -> None:
