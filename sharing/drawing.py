@@ -16,7 +16,7 @@ from typing import Any
 from evaluation.charts import AMBER, ASH, GRID, INDIGO, INK, MUTED, ROSE, SLATE, TEAL
 
 WIDTH, HEIGHT = 520, 270  # user units; a unit is a pixel where the column is that wide
-LEFT, RIGHT, TOP, BOTTOM = 36, 96, 12, 32
+LEFT, RIGHT, TOP, BOTTOM = 36, 112, 12, 32
 _VARIABLES = {
     TEAL: "ok", ROSE: "co", SLATE: "mut", ASH: "faint", MUTED: "mut", INK: "ink", GRID: "grid", INDIGO: "run", AMBER: "un"
 }  # fmt: skip

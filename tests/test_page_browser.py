@@ -201,7 +201,9 @@ def test_a_point_on_a_curve_leads_to_its_checkpoint_and_arrows_move_along_the_ro
     page.wait_for_url("**row=**")
 
 
-def test_paper_holds_verdict_figures_curves_and_the_chat(app, page, published, comparison):  # noqa: F811
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_paper_holds_verdict_figures_curves_and_the_chat_in_dark_ink_whoever_prints(app, page, published, scheme):  # noqa: F811
+    page.emulate_media(color_scheme=scheme)
     page.goto(f"{app.url}c/{published}")
     page.locator(".chart .main-svg").first.wait_for()
     pages = PdfReader(io.BytesIO(page.pdf(format="A4"))).pages
@@ -214,7 +216,10 @@ def test_paper_holds_verdict_figures_curves_and_the_chat(app, page, published, c
         "Unsupported facts by checkpoint",
     ):
         assert said in text
+    assert "By number of turns" in text and "Checkpoint ROUGE-L Unsupported" in text
     assert "JSON" not in text and len(pages) <= 4
+    page.emulate_media(media="print", color_scheme=scheme)
+    assert page.locator(".verdict").evaluate("(one) => getComputedStyle(one).color") == "rgb(18, 38, 42)"
 
 
 def test_the_downloaded_report_opens_from_disk_with_the_network_off(app, page, published, comparison, tmp_path):  # noqa: F811

@@ -46,8 +46,8 @@ def build(settings: Settings, owner: gr.BrowserState, run: gr.Dropdown, step: gr
             rater = gr.Textbox(
                 label="Your name, as the result shows it", max_length=MOST_NAME, scale=3, elem_id="rater"
             )
-            begin = gr.Button("Begin", scale=1, min_width=120, elem_id="begin")
-            ask = gr.Button("Show the result so far", scale=1, min_width=120, elem_id="result")
+            begin = gr.Button("Begin", scale=1, min_width=120, elem_id="begin", elem_classes="beside")
+            ask = gr.Button("Show the result so far", scale=1, min_width=120, elem_id="result", elem_classes="beside")
         cards = sheet_box(INTRO, js_on_load=KEYS_JS, elem_id="cards")
         result = sheet_box(elem_id="preference")
 
@@ -81,7 +81,7 @@ def build(settings: Settings, owner: gr.BrowserState, run: gr.Dropdown, step: gr
     def cleared() -> tuple[str, str]:
         return proof(INTRO), ""
 
-    gr.on([run.change, step.change], cleared, None, [cards, result], **QUIET)
+    gr.on([run.input, step.input], cleared, None, [cards, result], **QUIET)
     begin.click(deal, [run, step, rater, owner], cards, **QUIET)
     rater.submit(deal, [run, step, rater, owner], cards, **QUIET)
     cards.select(judge, [run, step, rater, owner], cards, **EACH)

@@ -134,7 +134,7 @@ def _layout() -> tuple[Choices, Boxes]:
             min_width=260,
         )
         step = gr.Dropdown([], label="Checkpoint", elem_id="compare-step", scale=2, min_width=220)
-        renew = gr.Button("Look again", scale=1, min_width=120, elem_id="renew")
+        renew = gr.Button("Look again", scale=1, min_width=120, elem_classes="beside")
     top, kpis = sheet_box(elem_id="verdict"), sheet_box(elem_id="kpis")
     charts = sheet_box(js_on_load=CHARTS_JS, elem_id="charts")
     with gr.Row():

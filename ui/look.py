@@ -79,7 +79,7 @@ HOST = """
 .gradio-container .bare { border: 0 !important; background: none !important; box-shadow: none !important; padding: 0 !important; }
 .dark .tab-container button.selected, .dark button[role=tab].selected { color: var(--ok); }
 .gradio-container .prose .turns, .gradio-container .prose .badges { padding: 0; }
-.gradio-container #renew { align-self: center; max-height: 48px; }
+.gradio-container .beside { align-self: center; max-height: 48px; }
 .gradio-container :focus-visible { outline-color: var(--ok); }
 """
 
