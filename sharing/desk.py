@@ -31,12 +31,25 @@ class Desk:
     signing: str = ""
 
     def list_runs(self, key: str) -> list[dict[str, Any]]:
-        """The runs that were started with this key, the newest first, each with the steps measured so far."""
+        """List the runs that were started with a key, the newest first.
+
+        Args:
+            key: Your key; the Compare tab shows it under Share.
+        Returns:
+            One {"id", "name", "steps"} a run; steps are the checkpoints measured so far, 0 is zero-shot.
+        """
         found = list_runs(self.home / "runs", key)
         return [{"id": run.id, "name": run.record.name, "steps": run.measured()} for run in found]
 
     def get_report(self, run_id: str, step: int) -> dict[str, Any]:
-        """The report of one checkpoint as it was measured. Raises RunRefused, or LinkRefused where there is none yet."""
+        """Get everything that was measured on one checkpoint of a run. Raises RunRefused, or LinkRefused where there is none.
+
+        Args:
+            run_id: The run's id, 32 hex digits.
+            step: The checkpoint, 0 for zero-shot.
+        Returns:
+            The report: signature, and for each chat the summary, its scores and verdicts.
+        """
         report = open_run(self.home / "runs", run_id).report(int(step))
         if report is None:
             raise LinkRefused(
@@ -44,24 +57,52 @@ class Desk:
             )
         return report
 
-    def publish(self, run_id: str, reveal: str, days: int | None, key: str) -> dict[str, str]:
-        """Freeze the run's comparison; its id, and the query that opens it. Raises RunRefused, ComparisonRefused, LinkRefused."""
+    def publish(self, run_id: str, reveal: str, days: int, key: str) -> dict[str, str]:
+        """Publish a frozen copy of a run's comparison, with personal data replaced. Raises Refused.
+
+        Args:
+            run_id: The run's id, 32 hex digits; several, with commas between them, stand side by side.
+            reveal: What the page shows: numbers, summaries or chats.
+            days: How long it stays open, 1 to 3650; 0 until it is revoked.
+            key: Any secret of yours; only who has it can revoke the page.
+        Returns:
+            The page's id, and the query that opens it at the app's address.
+        """
         snapshot_id = self.snapshots.publish(self._comparison(run_id), reveal, key, days or None)
         return {"id": snapshot_id, "query": f"?compare={snapshot_id}"}
 
     def numbers_link(self, run_id: str) -> dict[str, str]:
-        """The run's figures as a signed token, and the query that opens it. Raises RunRefused, ComparisonRefused, LinkRefused."""
+        """Make a signed link that holds the figures of a run's comparison itself. Raises Refused.
+
+        Args:
+            run_id: The run's id, 32 hex digits; several, with commas between them, stand side by side.
+        Returns:
+            The token, and the query that opens it at the app's address.
+        """
         clean, _ = prepare(self._comparison(run_id), "numbers")
         token = numbers_token(clean, self.signing or signing_key(self.home))
         return {"token": token, "query": f"?numbers={token}"}
 
     def revoke(self, snapshot_id: str, key: str) -> dict[str, str]:
-        """Take a published page down for good. Raises LinkRefused unless this key published it."""
+        """Take a published page down for good. Raises LinkRefused unless this key published it.
+
+        Args:
+            snapshot_id: The page's id, 32 hex digits.
+            key: The key that it was published with.
+        Returns:
+            {"revoked": the page's id}
+        """
         self.snapshots.revoke(snapshot_id, key)
         return {"revoked": snapshot_id}
 
     def fetch_snapshot(self, snapshot_id: str) -> dict[str, Any]:
-        """A published comparison, as docs/snapshot-schema.md describes it. Raises LinkRefused."""
+        """Fetch a published comparison as plain values, described in docs/snapshot-schema.md. Raises LinkRefused.
+
+        Args:
+            snapshot_id: The page's id, 32 hex digits.
+        Returns:
+            The snapshot with its schema version.
+        """
         return self.snapshots.open(snapshot_id).to_json()
 
     @property
