@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is: spinning
 
 from pathlib import Path
 
+from tuning.engine import choose
 from tuning.jobs import watch
 from tuning.quota import Quota
 from ui.house import build, launch_settings
@@ -56,5 +57,6 @@ demo = build(settings)
 if __name__ == "__main__":
     host = os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     port = int(os.environ.get("GRADIO_SERVER_PORT") or 7860)
+    choose(settings.runs, os.environ.get("RAY_ADDRESS", ""))
     watch(settings.runs)
     demo.launch(server_name=host, server_port=port, **launch_settings(settings))

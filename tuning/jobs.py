@@ -16,12 +16,23 @@ import psutil
 
 from dialogues.dialogue import Problem
 from tuning import line
-from tuning.runs import CANCELLED, CANCELLED_WORDS, FINISHED, MEASURE, RUNNING, TRAIN, WAITING, Run, RunRefused, delete
+from tuning.engine import PATIENT, engine_of
+from tuning.runs import (
+    CANCELLED,
+    CANCELLED_WORDS,
+    FINISHED,
+    INTERRUPTED,
+    MEASURE,
+    RUNNING,
+    TRAIN,
+    WAITING,
+    Run,
+    RunRefused,
+    all_runs,
+    delete,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
-# torch's threads wait for each other asleep instead of spinning: on a machine that has other work as well, such as
-# measuring while training, a step is several times quicker so.
-PATIENT = ("env", "OMP_WAIT_POLICY=PASSIVE")
 GRACE = 30.0  # seconds between asking a process to stop and killing it
 TRACKERS = {
     "trackio": ("trackio",),
@@ -69,19 +80,22 @@ def no_resume(run: Run) -> str:
 
 
 def advance(root: Path) -> None:
-    """Start the next run in the line, and its measuring, if this machine is free. Whoever comes by may call it."""
+    """Start the next runs in the line, and their measuring, while there is room. Whoever comes by may call it."""
     with line.locked(root):
-        if line.training(root) or not (waiting := line.order(root)):
-            return
-        line.note_turn(waiting[0])
-        start(waiting[0])
-        start_measuring(waiting[0])
+        while waiting := line.order(root):
+            if full := engine_of(root).full(_in_training(root)):
+                _tell(waiting[0], full)
+                return
+            line.note_turn(waiting[0])
+            start(waiting[0])
+            start_measuring(waiting[0])
 
 
 def watch(root: Path) -> None:
     """Keep the line moving from a thread of this process: what was waiting when the app ended goes on with it."""
 
     def look() -> None:
+        _follow_again(root)
         while True:
             with suppress(OSError):  # a run that is deleted meanwhile, a disk that is full: the next look comes soon
                 advance(root)
@@ -94,13 +108,14 @@ def start(run: Run) -> None:
     """Train in a process of its own, which goes on when this one ends. Raises RunRefused unless `waiting`."""
     if run.progress().state != WAITING or run.alive(TRAIN):
         raise _refusal("This run has been started already.", "Make a new one from the same plan.")
-    _launch(run, TRAIN, "tuning.train")
+    _launch(run, TRAIN, engine_of(run.folder.parent).command(run))
 
 
 def start_measuring(run: Run) -> None:
     """Measure the run's checkpoints as they become whole, at low priority; nothing happens if that is going on."""
     if not run.alive(MEASURE):
-        process = _launch(run, MEASURE, "evaluation.measure")
+        measure = [*PATIENT, sys.executable, "-m", "evaluation.measure", str(run.folder.resolve())]
+        process = _launch(run, MEASURE, measure)
         psutil.Process(process.pid).nice(10)
 
 
@@ -137,12 +152,29 @@ def wait(run: Run, timeout: float) -> bool:
     return not run.alive(TRAIN)
 
 
-def _launch(run: Run, job: str, module: str) -> subprocess.Popen[bytes]:
+def _in_training(root: Path) -> int:
+    return sum(run.alive(TRAIN) and run.state().state in (WAITING, RUNNING) for run in all_runs(root))
+
+
+def _tell(run: Run, message: str) -> None:
+    if run.state().message != message:
+        run.write_state(replace(run.state(), message=message))
+
+
+def _follow_again(root: Path) -> None:
+    """Stand in again for runs that an engine went on with while this machine was down."""
+    with line.locked(root):
+        for run in all_runs(root):
+            if run.progress().state == INTERRUPTED and engine_of(root).keeps(run):
+                _launch(run, TRAIN, engine_of(root).command(run))
+                start_measuring(run)
+
+
+def _launch(run: Run, job: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
     with run.log(job).open("ab") as log:
         process = subprocess.Popen(
-            [*PATIENT, sys.executable, "-m", module, str(run.folder.resolve())],
-            cwd=ROOT, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            command, cwd=ROOT, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
     run.note_process(job, process.pid)
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie
     return process
