@@ -77,8 +77,8 @@ def _stemmer() -> Any:
 
 
 def stem(word: str) -> str:
-    """A lower-case word of a-z and 0-9 as ROUGE counts it."""
-    return "".join(tokenize.tokenize(word, _stemmer()))
+    """A word of a-z and 0-9 as rouge_score counts it, which stems nothing of three letters or less."""
+    return str(_stemmer().stem(word)) if len(word) > 3 else word
 
 
 @lru_cache(maxsize=4096)  # a few kB each: the references of a test split are met again at every checkpoint
