@@ -31,11 +31,13 @@ class Decoding:
 
     max_new_tokens: int = 80
     beams: int = 1
-    no_repeat_ngram: int = 3  # no run of this many tokens twice; 0 allows everything
+    no_repeat_ngram: int = (
+        8  # no run of this many tokens twice, longer than names and order numbers; 0 allows everything
+    )
 
     @property
     def signature(self) -> str:
-        """Such as `greedy max80 norepeat3` or `beam4 max80 norepeat3`: goes into every score's signature."""
+        """Such as `greedy max80 norepeat8` or `beam4 max80 norepeat8`: goes into every score's signature."""
         search = "greedy" if self.beams == 1 else f"beam{self.beams}"
         return f"{search} max{self.max_new_tokens} norepeat{self.no_repeat_ngram}"
 

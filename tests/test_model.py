@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from dialogues.dialogue import Dataset
+from dialogues.dialogue import Dataset, Dialogue, Turn
 from prompting import model as door
+from prompting.catalog import DEFAULT
 from prompting.model import Decoding, ModelRefused, count_tokens, load
 from prompting.source import find, parameters
 
@@ -236,6 +238,18 @@ def test_a_hub_model_that_cannot_be_had_is_refused_in_words() -> None:
     assert said == ["Fetching tuneproof/there-is-no-such-model from the hub…"]
 
 
+def test_a_summary_may_name_somebody_twice_however_many_tokens_the_name_has() -> None:
+    turns = (
+        Turn("#Person1#", "Hello! I would like to book a table for Friday evening, please."),
+        Turn("#Person2#", "Of course. For how many people, and what is your order number?"),
+        Turn("#Person1#", "Four people. The number is 4821377 and I would like a table by the window."),
+        Turn("#Person2#", "Thank you, the table by the window is yours on Friday."),
+    )
+    (summary,) = load("bundled").summarize([DEFAULT.render(Dialogue("table", turns))], Decoding())
+    whole, rest = re.findall("#Person[12]#", summary.text), re.sub(r"#Person[12]#|#\w*$", "", summary.text)
+    assert len(whole) > 1 and "#" not in rest, summary.text  # at the very end a name may be cut short
+
+
 def test_the_signature_says_how_the_text_was_drawn() -> None:
-    assert Decoding().signature == "greedy max80 norepeat3"
+    assert Decoding().signature == "greedy max80 norepeat8"
     assert Decoding(40, 4, 0).signature == "beam4 max40 norepeat0"

@@ -234,7 +234,7 @@ def probe(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[
         training.model.device
     )
     with torch.no_grad():
-        written = training.model.generate(**inputs, max_new_tokens=64, no_repeat_ngram_size=3)
+        written = training.model.generate(**inputs, max_new_tokens=64, no_repeat_ngram_size=8)
     training.model.train()
     texts = tokenizer.batch_decode(written, skip_special_tokens=True)
     found = [
