@@ -137,9 +137,11 @@ def points_html(run: Run, steps: list[int], sampled: list[int], measured: list[i
     """The checkpoints as they become whole, with what the quick look on a few validation chats found of each."""
     if len(steps) < 2 and not sampled:
         return ""
-    shown, wrapped = "display:table-cell", "white-space:normal"  # where the table is narrow, too
-    heads = tag("th", "Checkpoint", style=shown) + tag("th", "ROUGE-L", class_="n")
-    heads += tag("th", "Unsupported facts a summary", class_="n", style=wrapped)
+    heads = (
+        tag("th", "Checkpoint")
+        + tag("th", "ROUGE-L", class_="n")
+        + tag("th", "Unsupported facts a summary", class_="n")
+    )
     rows = "".join(_point(run, step, step in sampled) for step in steps)
     table = tag("div", tag("table", tag("tr", heads) + rows), class_="examples", style="margin-top:14px")
     return table + tag("p", escape(_points_words(run, len(steps), sampled, len(measured))), class_="quiet")
