@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--base", required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=2.0, help="training time of each of the twelve models")
-    parser.add_argument("--out", type=Path, default=Path("docs/task-scaling.json"))
+    parser.add_argument("--out", type=Path, default=Path("assets/recorded/task-scaling.json"))
     given = parser.parse_args()
     mixture = read_mixture(MIXTURE, given.data)
     asked = {task.name: fresh_cases(task, given.data, CASES, seed=5) for task in mixture.held_out}

@@ -85,6 +85,21 @@ def loss_figure(training: Sequence[tuple[int, float]], validation: Sequence[tupl
     return figure
 
 
+def scaling_figure(numbers: Sequence[str], lines: Mapping[str, Sequence[float]]) -> Figure:
+    """Scores by how many tasks a model was tuned on: a value of each line stands over each of `numbers`, evenly apart."""
+    import plotly.graph_objects as go
+
+    figure, places = go.Figure(), list(range(len(numbers)))
+    colours = dict(zip(lines, (TEAL, INDIGO, AMBER, SLATE), strict=False))
+    for name, values in lines.items():
+        look = {"color": colours[name], "width": 2.2}
+        figure.add_scatter(x=places, y=list(values), mode="lines+markers", line=look, name=name)
+    for placed in _apart([_label(places[-1], values[-1], name, colours[name]) for name, values in lines.items()]):
+        figure.add_annotation(**placed)
+    figure.update_layout(**_layout({"tickvals": places, "ticktext": list(numbers), "range": [-0.1, places[-1]]}))
+    return figure
+
+
 def _figure(
     courses: Sequence[tuple[Curve, Sequence[CheckpointScores]]], step: int, lines: Mapping[str, float]
 ) -> Figure:

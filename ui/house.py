@@ -15,7 +15,7 @@ from dialogues.upload import MAX_BYTES
 from prompting.model import BUNDLED, ModelRefused, load
 from sharing.sheet import tag
 from tuning.runs import RunRefused, open_run
-from ui import api, compare_tab, prompt_tab, run_view, tune_tab
+from ui import api, compare_tab, prompt_tab, run_view, scaling_panel, tune_tab
 from ui.look import QUIET, head, sheet_box, theme
 from ui.routes import middleware, routes
 from ui.settings import Settings
@@ -36,6 +36,7 @@ def build(settings: Settings) -> gr.Blocks:
         with gr.Tabs() as tabs:
             with gr.Tab("Prompt", id="prompt"):
                 prompt_models = prompt_tab.build(settings)
+                scaling_panel.build(settings)
             with gr.Tab("Tune", id="tune") as tune, gr.Row():
                 with gr.Column(scale=2, min_width=320):
                     started = tune_tab.build(settings, owner, demo, tune)
