@@ -98,7 +98,7 @@ def facts(text: str) -> tuple[Fact, ...]:
     return _unique(fact for _, fact in sorted(found, key=lambda pair: pair[0]))
 
 
-@lru_cache(maxsize=256)  # a chat is met again at every checkpoint
+@lru_cache(maxsize=4096)  # a chat is met again at every checkpoint
 def salient(dialogue: Dialogue) -> tuple[Fact, ...]:
     """At most MOST_SALIENT facts that the chat itself marks as weighty, the weightiest first.
 
