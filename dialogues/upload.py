@@ -216,11 +216,14 @@ def find_columns(
 ) -> dict[str, list[str]]:
     """Which columns hold what, by `chosen` first and by the names each role is `known` by else.
 
-    Raises UploadRefused with every required role that no column has.
+    Raises UploadRefused with every role that was chosen or is required and that no column has.
     """
     headers = list(dict.fromkeys(header for row in rows[:1000] for header in row.cells))
+    if strange := [role for role in chosen if role not in known]:
+        reason = f"There is no such role: {', '.join(strange)}."
+        raise UploadRefused(Problem(reason, f"Choose columns for {', '.join(known)}.", field="columns"))
     found = {role: _matching(role, headers, names, chosen.get(role, "")) for role, names in known.items()}
-    missing = [role for role in required if not found[role]]
+    missing = [role for role in known if not found[role] and (role in required or chosen.get(role))]
     if missing:
         listed = ", ".join(headers[:20]) or "none"
         raise UploadRefused(

@@ -67,6 +67,8 @@ def _refuse_unwritable(out: Path | None) -> None:
     """Before the work, not after it."""
     if out and not out.parent.is_dir():
         raise PredictionsRefused(Problem(f"There is no folder {out.parent}.", "Make it, or choose another for --out."))
+    if out and out.is_dir():
+        raise PredictionsRefused(Problem(f"{out} is a folder.", "Name a file for --out."))
 
 
 def _tell_file(given: argparse.Namespace) -> dict[str, Any]:

@@ -8,11 +8,8 @@ Everything that a screen, a link or a file shows is computed here once; nothing 
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -271,7 +268,3 @@ def _read_row(record: Mapping[str, Any]) -> Row:
         references=tuple(record["references"]),
         outputs={int(step): ExampleResult.from_json(item) for step, item in record["outputs"].items()},
     )
-
-
-if __name__ == "__main__":  # python -m evaluation.comparison RUN_FOLDER > comparison.json
-    json.dump(compare_run(Run(Path(sys.argv[1]))).to_json(), sys.stdout, ensure_ascii=False)

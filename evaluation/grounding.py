@@ -35,11 +35,15 @@ def check(summary: str, dialogue: Dialogue) -> tuple[Verdict, ...]:
     mentions = spot(summary)
     verdicts: list[Verdict] = []
     for sentence in read(summary):
-        inside = [mention for mention in mentions if sentence.start <= mention.start < sentence.end]
+        inside = [
+            mention for mention in mentions
+            if sentence.start <= mention.start < sentence.end
+            and summary[mention.start : mention.end].strip("#").casefold() not in chat.spoken_by  # a speaker known by a number
+        ]  # fmt: skip
         found = [_judge_value(summary, mention, sentence, chat) for mention in inside]
         free = [word for word in sentence.words if _clear(word, found)]
         aligned = align(sentence, chat)
-        found += _judge_side(aligned)
+        found += [one for one in _judge_side(aligned) if _clear(one, found)]
         names = [word for word in _names(free, sentence, summary, chat) if _clear(word, found)]
         found += _joined(summary, [_judge_name(word, sentence, chat) for word in names])
         free = [word for word in free if word not in names]

@@ -103,17 +103,17 @@ def follow(run: Run) -> list[str]:
     are left alone. A checkpoint that fails is named in words on the log and the others go on; the returned sentences are
     those failures.
     """
-    chats, failures = {TESTED: run.dataset, SAMPLED: sample(run.dataset)}, dict[int, str]()
+    chats, failures = {TESTED: run.dataset, SAMPLED: sample(run.dataset)}, dict[tuple[int, str], str]()
     while True:
         over = run.progress().over  # asked before the checkpoints, so that the last one is not missed
         waiting = _waiting(run, failures)
         if waiting:
             step, on = waiting[0]
             if failure := _measured(run, chats[on], step, on):
-                failures[step] = failure
+                failures[step, on] = failure
                 print(failure, file=sys.stderr, flush=True)
         elif over:
-            return list(failures.values())
+            return list(dict.fromkeys(failures.values()))
         else:
             time.sleep(POLL_SECONDS)
 
@@ -125,10 +125,11 @@ def sample(dataset: Dataset) -> Dataset:
     return Dataset(dataset.name, {**dataset.splits, "validation": drawn})
 
 
-def _waiting(run: Run, failures: Mapping[int, str]) -> list[tuple[int, str]]:
+def _waiting(run: Run, failures: Mapping[tuple[int, str], str]) -> list[tuple[int, str]]:
     """(checkpoint, SAMPLED or TESTED) in the order in which it is to be measured: quick looks first."""
-    steps = [point.step for point in run.checkpoints() if point.step not in failures]
-    return [(step, on) for on in (SAMPLED, TESTED) for step in steps if step not in run.measured(on)]
+    steps = [point.step for point in run.checkpoints()]
+    done = {on: set(run.measured(on)) for on in (SAMPLED, TESTED)}
+    return [(step, on) for on in done for step in steps if step not in done[on] and (step, on) not in failures]
 
 
 def _measured(run: Run, dataset: Dataset, step: int, on: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from dialogues.dialogue import Problem
 from evaluation.comparison import Comparison, compare_run
-from evaluation.several import together
+from evaluation.several import MOST, together
 from sharing.link import numbers_token, signing_key
 from sharing.snapshot import LinkRefused, Snapshots, prepare
 from tuning.runs import list_runs, open_run
@@ -110,4 +110,7 @@ class Desk:
         return Snapshots(self.home / "published")
 
     def _comparison(self, run_id: str) -> Comparison:
-        return together([compare_run(open_run(self.home / "runs", one.strip())) for one in run_id.split(",")])
+        named = [one.strip() for one in run_id.split(",")]
+        if len(named) > MOST or len(set(named)) < len(named):
+            raise LinkRefused(Problem(f"{len(named)} runs are named.", f"Name one to {MOST}, each once.", field="run"))
+        return together([compare_run(open_run(self.home / "runs", one)) for one in named])

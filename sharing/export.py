@@ -51,8 +51,7 @@ def _merged(run: Run, step: int, to: Path) -> None:
 
 def for_ctranslate2(folder: Path) -> Path:
     """Convert an exported model for CTranslate2, into a folder in it. Raises RunRefused where that cannot be."""
-    if not find_spec("ctranslate2"):
-        raise _refusal("CTranslate2 is not installed.", "pip install ctranslate2, or leave --ctranslate2 out.")
+    _want_ctranslate2()
     from ctranslate2.converters import TransformersConverter
 
     try:
@@ -64,11 +63,10 @@ def for_ctranslate2(folder: Path) -> Path:
 
 def push(folder: Path, repo_id: str) -> str:
     """Upload an exported folder to a private repository of the hub; its address. The token is HF_TOKEN's, read by the hub's library."""
-    from huggingface_hub import HfApi, get_token
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
-    if not get_token():
-        raise _refusal("The hub wants a token.", "Set HF_TOKEN to one that may write.")
+    _want_token()
     try:
         HfApi().create_repo(repo_id, private=True, exist_ok=True)
         return str(
@@ -98,6 +96,7 @@ def main(words: Sequence[str] | None = None) -> int:
         run = Run(asked.run)
         if not (asked.run / "record.json").is_file():
             raise _refusal(f"{asked.run} is no run.", "Give a run's folder, as the command line printed it.")
+        _refuse_beforehand(asked)
         folder = export(run, asked.step, asked.to, asked.merge or asked.ctranslate2)
         print(folder)
         if asked.ctranslate2:
@@ -108,6 +107,28 @@ def main(words: Sequence[str] | None = None) -> int:
         print(*refusal.problems, sep="\n", file=sys.stderr)
         return 1
     return 0
+
+
+def _refuse_beforehand(asked: argparse.Namespace) -> None:
+    """What would else fail after gigabytes are written."""
+    if asked.ctranslate2:
+        _want_ctranslate2()
+    if asked.push:
+        _want_token()
+    if asked.to.is_file():
+        raise _refusal(f"{asked.to} is a file.", "Name a new folder for --to.")
+
+
+def _want_ctranslate2() -> None:
+    if not find_spec("ctranslate2"):
+        raise _refusal("CTranslate2 is not installed.", "pip install ctranslate2, or leave --ctranslate2 out.")
+
+
+def _want_token() -> None:
+    from huggingface_hub import get_token
+
+    if not get_token():
+        raise _refusal("The hub wants a token.", "Set HF_TOKEN to one that may write.")
 
 
 def _steps(run: Run) -> str:

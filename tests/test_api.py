@@ -15,7 +15,9 @@ from gradio_client.exceptions import AppError
 
 from prompting.catalog import DEFAULT
 from sharing.__main__ import main
+from sharing.desk import Desk
 from sharing.link import read_token, signing_key
+from sharing.snapshot import LinkRefused
 from tuning.plan import Plan
 from tuning.runs import create
 from ui.house import build, launch_settings
@@ -107,6 +109,12 @@ def test_a_refusal_is_a_sentence(url, run, name, asked, says):
     asked = {key: run.id if value is None else value for key, value in asked.items()}
     with pytest.raises(AppError, match=says):
         Client(url, verbose=False).predict(**asked, api_name=f"/{name}")
+
+
+@pytest.mark.parametrize("named", ["{0},{0}", "{0}," * 500 + "{0}"])
+def test_too_many_runs_or_one_twice_are_refused_before_any_is_read(home, run, named):
+    with pytest.raises(LinkRefused, match="each once"):
+        Desk(home).numbers_link(named.format(run.id))
 
 
 def test_nobody_else_s_key_lists_publishes_away_or_revokes(url, run):

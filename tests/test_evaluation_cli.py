@@ -73,6 +73,15 @@ def test_any_column_can_be_named_by_hand_and_a_prediction_is_never_its_own_refer
     assert report.results[0].summary == "Ann's lamp." and report.values("rougeL") == [None]
 
 
+@pytest.mark.parametrize("column", ["prediciton=output", "id=nosuch", "summary=nosuch"])
+def test_a_column_named_by_mistake_is_refused_and_nothing_is_scored(
+    tmp_path: Path, column: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path, "x.csv", [{"dialogue": CHAT, "prediction": "Ann's lamp.", "summary": "A lamp."}])
+    assert main([str(path), "--column", column]) == 1
+    assert column.partition("=")[0] in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "references", [{"summary": ["One.", "Two."]}, {"summary1": "One.", "summary2": "Two."}, {"references": '["One.", "Two."]'}]
 )  # fmt: skip

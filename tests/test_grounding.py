@@ -133,6 +133,11 @@ def test_the_opposite_of_what_the_chat_says_is_marked_with_the_chats_word() -> N
     assert unsupported(check("The fee increased in May.", chat)) == 0
 
 
+def test_a_speaker_known_by_a_number_is_in_the_chat() -> None:
+    chat = Dialogue("ids", (Turn("115858", "My parcel is late."), Turn("Agent", "It comes on Friday.")))
+    assert unsupported(check("115858 says the parcel is late.", chat)) == 0
+
+
 def test_not_being_able_to_is_said_in_so_many_ways_that_silence_does_not_count_against_it() -> None:
     assert unsupported(check("The courier could not collect the kettle.", CHAT)) == 0
     assert unsupported(check("The courier did not collect the kettle.", CHAT)) == 1
@@ -260,9 +265,9 @@ _PIECES = st.sampled_from(
     ]
 )
 _TEXTS = st.lists(_PIECES, max_size=14).map(" ".join) | st.text(max_size=60)
-_DIALOGUES = st.lists(st.builds(Turn, st.sampled_from(["Anna", "Agent", "#Person1#"]), _TEXTS), max_size=5).map(
-    lambda turns: Dialogue("h", tuple(turns))
-)
+_DIALOGUES = st.lists(
+    st.builds(Turn, st.sampled_from(["Anna", "Agent", "#Person1#", "7", "115858", "March"]), _TEXTS), max_size=5
+).map(lambda turns: Dialogue("h", tuple(turns)))
 
 
 @settings(max_examples=300, deadline=None)

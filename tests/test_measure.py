@@ -153,6 +153,14 @@ def test_a_broken_checkpoint_is_named_in_words_and_the_others_go_on(
 
 
 @pytest.mark.slow
+def test_a_quick_look_that_cannot_be_kept_does_not_cost_the_proof(run: Run, tiny_model: Path) -> None:
+    add_checkpoint(run, 30, tiny_model)
+    run.write_state(State(FINISHED))
+    (run.folder / SAMPLED).write_text("in the way of the folder")
+    assert len(follow(run)) == 2
+    assert run.measured(TESTED) == [0, 30]
+
+
 def test_the_child_follows_a_running_run_and_measures_what_comes_later(run: Run, tiny_model: Path) -> None:
     run.note_process(TRAIN, os.getpid())
     run.write_state(State(RUNNING))

@@ -103,6 +103,8 @@ def _cards(comparison: Comparison, step: int, name: str) -> Cards:
 def _store(settings: Settings, run_id: str | None, key: str) -> Run:
     """Where judgements are kept: with the run; those on the recorded comparison with nobody but whoever made them."""
     if run_id == RECORDED:
+        if not key:
+            raise Refused(Problem("Your browser keeps no key.", "Allow this page to store data.", field="key"))
         return Run(settings.home / "recorded" / owner_digest(key))
     return open_run(settings.runs, run_id or "")
 

@@ -244,8 +244,8 @@ def _compared(settings: Settings, named: tuple[tuple[str, tuple[int, ...]], ...]
     """Reports never change once written, so runs and the steps measured of each name one comparison."""
     if len(named) > 1:
         return together([_compared(settings, (one,)) for one in named])
-    ((run_id, steps),) = named
-    recorded = None if steps else settings.recorded()
+    ((run_id, _),) = named
+    recorded = settings.recorded() if run_id == RECORDED else None
     return recorded or compare_run(open_run(settings.runs, run_id))
 
 
