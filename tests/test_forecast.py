@@ -104,3 +104,10 @@ def test_a_model_that_is_not_here_or_too_large_to_load_at_leisure_is_not_timed(p
     for name in ("somebody/some-t5", "google/flan-t5-large", "google/flan-t5-small"):
         assert time_step(replace(plan, base_model=name), chats) is None
     assert not forecast(replace(plan, base_model="google/flan-t5-large"), chats).timed
+
+
+def test_steps_that_may_not_fit_into_the_free_memory_or_cannot_be_made_are_not_timed(
+    plan: Plan, chats: Dataset
+) -> None:
+    assert time_step(replace(plan, batch_size=10**8), chats) is None
+    assert time_step(replace(plan, batch_size=3, precision="fp8"), chats) is None

@@ -13,7 +13,7 @@ from statistics import mean
 
 import psutil
 
-from dialogues.dialogue import Dataset, Refused
+from dialogues.dialogue import Dataset
 from prompting.model import count_tokens
 from prompting.source import BASE_MODELS, ModelRefused, find
 from tuning.plan import FULL, LORA, RANK, Plan, disk_bytes, known_parameters, pairs_in
@@ -104,8 +104,8 @@ def forecast(
 def time_step(plan: Plan, dataset: Dataset, *, base_models: Path = BASE_MODELS) -> float | None:
     """Seconds of a step of `plan`, from a few that are made and thrown away; kept a while for all plans that step alike.
 
-    Takes some seconds, one caller after the other. None where the model is not on this machine, is larger than LEISURE or
-    cannot be made to step here: the run itself then says why.
+    Takes some seconds, one caller after the other. None where the model is not on this machine, is larger than LEISURE,
+    may not fit into the free memory or cannot be made to step here: the run itself then says why.
     """
     key = _like(plan, dataset)
     with _timing:
@@ -130,10 +130,12 @@ def _timed(plan: Plan, dataset: Dataset, base_models: Path) -> float | None:
         return None
     try:
         find(plan.base_model, base_models, fetch=False)
+        if forecast(plan, dataset, base_models=base_models).memory != FITS:
+            return None  # this process serves everybody: it may not run out of memory
         from tuning.warmup import step_seconds  # torch: only now
 
         return step_seconds(plan, dataset, base_models)
-    except (Refused, RuntimeError, MemoryError):
+    except Exception:  # a model can fail to step in any way
         return None
 
 
