@@ -78,6 +78,22 @@ def test_nothing_may_be_zero(plan: Plan, chats: Dataset, field: str) -> None:
         check(Plan.from_json({**plan.to_json(), field: 0}), chats)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "most"),
+    [
+        ("steps", 10**12, "10,000,000"),
+        ("batch_size", 20_000, "4,096"),
+        ("window", 10**5, "8,192"),
+        ("learning_rate", float("inf"), "1"),
+        ("learning_rate", float("nan"), "1"),
+    ],
+)
+def test_nothing_may_be_beyond_all_use(plan: Plan, chats: Dataset, field: str, value: float, most: str) -> None:
+    with pytest.raises(PlanRefused, match=f"is {value}. It must be above zero and at most {most}") as refused:
+        check(replace(plan, **{field: value}), chats)  # type: ignore[arg-type]
+    assert [problem.field for problem in refused.value.problems] == [field]
+
+
 def test_what_one_chooses_oneself_is_taken_and_the_rest_follows(chats: Dataset, tiny_model: Path) -> None:
     plan = propose(chats, str(tiny_model), "full", "quick", batch_size=4, learning_rate=None, window=256)
     assert (plan.batch_size, plan.steps, plan.learning_rate, plan.window) == (4, 42, 3e-4, 256)

@@ -23,6 +23,7 @@ FEWEST_CHATS = 20  # to train on
 ADAPTER = 0.05  # of the model's numbers, at most, is a LoRA of that rank
 MOST_CUT = 0.05  # of the summaries may be longer than the window
 SMALL = 50_000_000  # parameters; models below it learn with larger steps
+MOST = {"steps": 10_000_000, "batch_size": 4096, "learning_rate": 1, "window": 8192}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +187,13 @@ def _choice_problems(plan: Plan) -> list[Problem]:
             Problem(f"There is no precision {plan.precision!r}.", "Choose bf16 or fp32.", field="precision")
         )
     problems += [
-        Problem(f"The {name.replace('_', ' ')} is {getattr(plan, name)}.", "It must be above zero.", field=name)
-        for name in ("steps", "batch_size", "learning_rate", "window")
-        if not getattr(plan, name) > 0
+        Problem(
+            f"The {name.replace('_', ' ')} is {getattr(plan, name)}.",
+            f"It must be above zero and at most {most:,}.",
+            field=name,
+        )
+        for name, most in MOST.items()
+        if not 0 < getattr(plan, name) <= most  # nan is neither
     ]
     return problems
 
