@@ -39,17 +39,28 @@ def test_every_bound_that_is_passed_is_named_with_its_remedy(runs: list[Run], tm
     assert [problem.reason.split(";")[0] for problem in found] == [
         "2 of your runs are in line or in training",
         "You keep 3 runs",
-        "Your runs take 0.0 GB of disk and this one would add 2.0 GB",
+        "Your runs take 0.0 GB of disk with what they will write and this one would add 2.0 GB",
     ]
     assert "cancel one" in found[0].remedy and all("Delete run and chats" in one.remedy for one in found[1:])
 
 
-@pytest.mark.parametrize("bound", [{"in_line": 2}, {"kept": 3}, {"disk_bytes": 100_000}])
+@pytest.mark.parametrize("bound", [{"in_line": 2}, {"kept": 3}, {"disk_bytes": 100 * 10**6}])
 def test_what_is_refused_is_possible_again_after_the_remedy(
     runs: list[Run], tmp_path: Path, bound: dict[str, Any]
 ) -> None:
     quota = replace(Quota(), **bound)
-    (runs[2].folder / "weights").write_bytes(b"0" * 100_000)
+    (runs[2].folder / "weights").write_bytes(b"0" * 100 * 10**6)
     assert len(quota.problems(tmp_path, "ada")) == 1
     delete(runs[2])
     assert quota.problems(tmp_path, "ada") == []
+
+
+def test_runs_in_line_count_with_the_disk_that_they_will_take_and_those_that_are_over_with_what_they_took(
+    tmp_path: Path, chats: Dataset
+) -> None:
+    plan = propose(chats, "google/flan-t5-large", "full", "quick")
+    run = create(tmp_path, plan, chats, "large", "ada")
+    bound = Quota(disk_bytes=10**9)
+    assert ["disk" in problem.reason for problem in bound.problems(tmp_path, "ada")] == [True]
+    run.write_state(State(FINISHED))
+    assert bound.problems(tmp_path, "ada") == []

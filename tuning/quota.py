@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dialogues.dialogue import Problem
+from tuning.plan import disk_bytes, known_parameters
 from tuning.runs import TRAIN, Run, list_runs
 
 DELETE = "Delete runs that you no longer need: choose one under My runs and press “Delete run and chats”."
@@ -36,11 +37,18 @@ class Quota:
     def _kept_problems(self, runs: list[Run], more_bytes: int) -> Iterator[Problem]:
         if len(runs) >= self.kept:
             yield Problem(f"You keep {len(runs)} runs; {self.kept} are allowed.", DELETE, field="quota")
-        used = sum(map(_size, runs))
+        used = sum(map(_takes, runs))
         if used + more_bytes > self.disk_bytes:
             adds = f" and this one would add {more_bytes / 1e9:.1f} GB" if more_bytes else ""
-            reason = f"Your runs take {used / 1e9:.1f} GB of disk{adds}; {self.disk_bytes / 1e9:.1f} GB are allowed."
+            reason = f"Your runs take {used / 1e9:.1f} GB of disk with what they will write{adds}; {self.disk_bytes / 1e9:.1f} GB are allowed."
             yield Problem(reason, DELETE, field="quota")
+
+
+def _takes(run: Run) -> int:
+    """Bytes of disk: what lies there, and for a run that goes on or waits at least what it will have written."""
+    if run.progress().over:
+        return _size(run)
+    return max(_size(run), disk_bytes(run.plan, known_parameters(run.plan.base_model) or 0))
 
 
 def _size(run: Run) -> int:
