@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from prompting.catalog import DEFAULT
 from prompting.model import open_tokenizer, open_weights
 from prompting.source import find
 from tuning.rehearsal import CHATS, answers, have_scored
+from tuning.reporter import reason
 from tuning.runs import RunRefused
 
 
@@ -35,4 +37,14 @@ def test_what_cannot_be_scored_is_refused_with_what_the_scorer_said(chats: Datas
     silent = replace(chats.splits["validation"][0], dialogue=Dialogue("silent", ()))
     with pytest.raises(RunRefused, match=r"could not be scored: .*There is no chat in it"):
         have_scored([silent, silent], ["A.", "B."], tmp_path / "rehearsal")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scoring_that_takes_too_long_is_told_in_a_sentence_and_leaves_nothing(
+    chats: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuning.rehearsal.SCORING", 0.01)
+    with pytest.raises(subprocess.TimeoutExpired) as late:
+        have_scored(chats.splits["validation"][:1], ["A."], tmp_path / "rehearsal")
+    assert reason(late.value).startswith("Scoring a few answers took more than 0.01 seconds. Resume")
     assert list(tmp_path.iterdir()) == []

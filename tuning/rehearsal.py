@@ -57,7 +57,8 @@ def _answer(model: Any, tokenizer: Any, ids: list[int], device: torch.device) ->
 def have_scored(examples: Sequence[Example], said: Sequence[str], folder: Path) -> None:
     """Have these answers scored by the command that scores summaries from anywhere: this room may not score itself.
 
-    Uses `folder` meanwhile and removes it. Raises RunRefused with what that command said where it failed.
+    Uses `folder` meanwhile and removes it. Raises RunRefused with what that command said where it failed,
+    and subprocess.TimeoutExpired after SCORING seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "answers.jsonl"

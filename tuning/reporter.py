@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import subprocess
 import time
 from dataclasses import replace
 from types import FrameType
@@ -113,6 +114,8 @@ def reason(error: BaseException) -> str:
     words = str(error)
     if isinstance(error, Refused):
         return words
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"Scoring a few answers took more than {error.timeout:g} seconds. Resume the run when less else goes on."
     if isinstance(error, DivergedError):
         return f"{words} Use a smaller learning rate or fp32, and look at the chats' summaries."
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
