@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dialogues.dialogue import Dataset
+from tuning.__main__ import _owner
 from tuning.jobs import ROOT
 from tuning.runs import FINISHED, list_runs
 
@@ -32,7 +34,9 @@ def plan(tmp_path: Path, tiny_model: Path, chats: Dataset) -> Path:
 def test_a_plan_becomes_a_finished_run_that_the_app_can_open(plan: Path) -> None:
     said = command(plan)
     assert said.returncode == 0, said.stderr
-    (run,) = list_runs(plan.parent / ".tuneproof" / "runs", "command line")
+    home = plan.parent / ".tuneproof"
+    (run,) = list_runs(home / "runs", (home / "command-line.key").read_text())
+    assert list_runs(home / "runs", "command line") == [], "no word that anybody could guess lists it"
     assert run.progress().state == FINISHED and run.plan.steps == 12 and run.record.name == "March"
     assert "12 steps of 8 pairs" in said.stdout and run.id in said.stdout
     again = command(run.folder)
@@ -46,3 +50,16 @@ def test_everything_wrong_with_a_plan_is_said_at_once(tmp_path: Path) -> None:
     assert said.returncode == 2 and "Traceback" not in said.stderr
     assert all(words in said.stderr for words in ("no setting 'epochs'", "no chats", "steps is 'many'"))
     assert command(tmp_path / "gone.toml").returncode == 2
+
+
+def test_runs_of_one_home_belong_to_one_secret_that_only_its_owner_can_read(tmp_path: Path) -> None:
+    owner = _owner(tmp_path)
+    assert len(owner) == 64 and owner == _owner(tmp_path)
+    assert stat.S_IMODE((tmp_path / "command-line.key").stat().st_mode) == 0o600
+
+
+def test_a_tracker_that_is_missing_is_refused_before_a_run_is_made(plan: Path) -> None:
+    plan.write_text(plan.read_text() + 'report_to = "nobody"\n')
+    said = command(plan)
+    assert said.returncode == 2 and "no tracker nobody" in said.stderr
+    assert not list(plan.parent.rglob("record.json"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from dialogues.dialogue import Dataset
-from tuning import jobs, line
+from tuning import engine, jobs, line
 from tuning.plan import propose
 from tuning.runs import CANCELLED, FINISHED, RUNNING, TRAIN, WAITING, Run, RunRefused, State, create
 
@@ -80,6 +81,40 @@ def test_a_run_is_cancelled_while_it_waits(busy: Run, make_run: Callable[..., Ru
     assert line.place(second) == line.Place(1, 100.0)
     jobs.resume(first)
     assert line.place(first) == line.Place(2, None) and first.progress().state == WAITING
+
+
+def test_where_several_train_side_by_side_nobody_knows_when_the_next_one_starts(
+    busy: Run, make_run: Callable[..., Run]
+) -> None:
+    run = make_run()
+    jobs.enqueue(run)
+    engine.choose(run.folder.parent, "http://127.0.0.1:9")
+    assert line.place(run) == line.Place(1, None)
+
+
+def test_nobody_is_held_up_while_an_engine_is_asked_for_room(
+    busy: Run, make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def room(self: engine.Local) -> tuple[int, str]:
+        with (busy.folder.parent / ".line.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where somebody holds it
+        return 1, "asked"
+
+    monkeypatch.setattr(engine.Local, "room", room)
+    run = make_run()
+    jobs.enqueue(run)
+    assert run.progress().message == "asked"
+
+
+def test_the_line_is_looked_at_again_after_whatever_went_wrong(
+    make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ticket = make_run().folder / "ticket.json"
+    ticket.write_text("no JSON")
+    monkeypatch.setattr(jobs, "LOOK", 0.05)
+    jobs.watch(ticket.parents[1])
+    until(lambda: caplog.text.count("is looked at again") >= 2)
+    ticket.unlink()
 
 
 @pytest.mark.slow

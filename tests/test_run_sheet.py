@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from dialogues.dialogue import Dataset
 from tuning import line
 from tuning.plan import propose
-from tuning.runs import CANCELLED, FAILED, FINISHED, RUNNING, SAMPLED, TESTED, TRAIN, Run, State, create
+from tuning.runs import CANCELLED, FAILED, FINISHED, RUNNING, SAMPLED, TESTED, TRAIN, WAITS, Run, State, create
 from ui.run_sheet import figures_html, points_html, state_html
 
 
@@ -32,6 +33,13 @@ def test_a_run_in_line_tells_its_place_and_when_it_starts(run: Run) -> None:
     assert "place 3 in line · starts in about 10 minutes" in html and "starts by itself" in html
     assert "start unknown" in state_html(run, run.progress(), line.Place(1, None), None)
     assert "<b>Ada" not in html and "&lt;b&gt;Ada" in html
+
+
+def test_a_run_in_line_tells_what_it_waits_for_where_that_is_not_its_turn(run: Run) -> None:
+    assert WAITS not in shown(run, State(message=WAITS))
+    message = "Waits for the Ray cluster at <b>, which does not answer (OSError)."
+    run.write_state(State(message=message))
+    assert escape(message) in state_html(run, run.progress(), line.Place(1, None), None)
 
 
 def test_whoever_may_resume_is_told_from_where_and_whoever_may_not_is_told_why(run: Run) -> None:

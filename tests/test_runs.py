@@ -23,6 +23,7 @@ from tuning.runs import (
     Run,
     RunRefused,
     State,
+    all_runs,
     create,
     delete,
     list_runs,
@@ -178,3 +179,15 @@ def test_nothing_half_written_is_left_or_seen(run: Run) -> None:
         run.write_state(replace(run.state(), step=step))
     assert run.state().step == 49
     assert not [path for path in run.folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_folder_without_a_record_is_no_run(tmp_path: Path, run: Run) -> None:
+    (tmp_path / ("0" * 32)).mkdir()
+    assert list_runs(tmp_path, "ada's secret") == [run] == all_runs(tmp_path)
+
+
+def test_a_run_deleted_while_runs_are_listed_is_left_out(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuning.runs.all_runs", lambda root: [Run(root / ("0" * 32)), run])
+    assert list_runs(tmp_path, "ada's secret") == [run]

@@ -6,15 +6,19 @@
     size = "quick"                # learning_rate, window, precision, seed, report_to (a tracker: trackio, tensorboard, wandb or mlflow)
 
 The run stands in the same line as those of the screen, is kept in `home` (".tuneproof" beside the plan unless given) and
-can be opened in the app by the id that is printed. Ctrl-C leaves it running.
+is opened in the app by the id that is printed. It belongs to the secret in `home/command-line.key`, so that nobody's list
+of runs names it. Ctrl-C leaves it running.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
 import sys
 import time
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,8 @@ def _resumed(run: Run) -> Run:
 
 def _begun(path: Path) -> Run:
     chosen = _read(path)
+    trackers = [chosen["report_to"]] if "report_to" in chosen else []
+    jobs.check_trackers(trackers)
     home = path.parent / chosen.get("home", ".tuneproof")
     (home / "runs").mkdir(parents=True, exist_ok=True)
     dataset = _dataset(path.parent, chosen)
@@ -65,10 +71,21 @@ def _begun(path: Path) -> Run:
         time_step(plan, dataset)
     known = forecast(plan, dataset)
     print(*known.consequences, sep="\n")
-    run = create(home / "runs", plan, dataset, str(chosen.get("name") or dataset.name), "command line")
-    jobs.enqueue(run, known.seconds, [chosen["report_to"]] if "report_to" in chosen else [])
+    run = create(home / "runs", plan, dataset, str(chosen.get("name") or dataset.name), _owner(home))
+    jobs.enqueue(run, known.seconds, trackers)
     print(f"Run {run.id} in {run.folder}")
     return run
+
+
+def _owner(home: Path) -> str:
+    """Whose the runs begun from here are: a secret made once and readable by nobody else, in `home/command-line.key`."""
+    path = home / "command-line.key"
+    with (
+        suppress(FileExistsError),
+        os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file,
+    ):
+        file.write(secrets.token_hex(32))
+    return path.read_text(encoding="ascii")
 
 
 def _read(path: Path) -> dict[str, Any]:

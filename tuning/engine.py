@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tuning.record import read, write
+from tuning.record import WAITS, read, write
 from tuning.runs import Run
 
 # torch's threads wait for each other asleep instead of spinning: on a machine that has other work as well, such as
@@ -22,8 +22,8 @@ class Engine(Protocol):
     def command(self, run: Run) -> list[str]:
         """The words that start that process."""
 
-    def full(self, running: int) -> str:
-        """Why no run can begin beside `running` others, in a sentence; "" where one can."""
+    def room(self) -> tuple[int, str]:
+        """How many runs train side by side, and what is told to one that finds no room. It may take long to find out."""
 
     def keeps(self, run: Run) -> bool:
         """Whether it still trains the run although no process of this machine stands for it."""
@@ -35,8 +35,8 @@ class Local:
     def command(self, run: Run) -> list[str]:
         return [*PATIENT, sys.executable, "-m", "tuning.train", str(run.folder.resolve())]
 
-    def full(self, running: int) -> str:
-        return "Waits for its turn." if running else ""
+    def room(self) -> tuple[int, str]:
+        return 1, WAITS
 
     def keeps(self, run: Run) -> bool:
         return False
@@ -51,14 +51,14 @@ class Ray:
     def command(self, run: Run) -> list[str]:
         return [*PATIENT, sys.executable, "-m", "tuning.cluster", str(run.folder.resolve()), self.address]
 
-    def full(self, running: int) -> str:
+    def room(self) -> tuple[int, str]:
         from tuning.cluster import slots
 
         try:
             room = slots(self.address)
         except Exception as error:  # ray raises whatever its libraries do
-            return f"Waits for the Ray cluster at {self.address}, which does not answer ({type(error).__name__})."
-        return "" if running < room else f"Waits for its turn: the Ray cluster has room for {room} runs."
+            return 0, f"Waits for the Ray cluster at {self.address}, which does not answer ({type(error).__name__})."
+        return room, f"Waits for its turn: the Ray cluster has room for {room} runs."
 
     def keeps(self, run: Run) -> bool:
         from tuning.cluster import living

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
@@ -48,9 +49,7 @@ def enqueue(run: Run, seconds: float | None = None, trackers: Sequence[str] = ()
 
     `trackers` (of TRACKERS) are told the curves, too. Raises RunRefused unless the run is new and they are installed.
     """
-    if missing := [name for name in trackers if not any(map(find_spec, TRACKERS.get(name, ())))]:
-        known = f"Known are {', '.join(TRACKERS)}; pip install the one you want."
-        raise _refusal(f"There is no tracker {', '.join(missing)} on this machine.", known)
+    check_trackers(trackers)
     if trackers:
         run.track(trackers)
     with line.locked(run.folder.parent):
@@ -58,6 +57,13 @@ def enqueue(run: Run, seconds: float | None = None, trackers: Sequence[str] = ()
             raise _refusal("This run has been started already.", "Make a new one from the same plan.")
         line.join(run, seconds)
     advance(run.folder.parent)
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raises RunRefused unless all are of TRACKERS and installed. Ask before a run is made for them."""
+    if missing := [name for name in names if not any(map(find_spec, TRACKERS.get(name, ())))]:
+        known = f"Known are {', '.join(TRACKERS)}; pip install the one you want."
+        raise _refusal(f"There is no tracker {', '.join(missing)} on this machine.", known)
 
 
 def resume(run: Run) -> None:
@@ -81,9 +87,12 @@ def no_resume(run: Run) -> str:
 
 def advance(root: Path) -> None:
     """Start the next runs in the line, and their measuring, while there is room. Whoever comes by may call it."""
+    if not line.order(root):
+        return
+    room, full = engine_of(root).room()  # before the lock: a cluster may take long to answer
     with line.locked(root):
         while waiting := line.order(root):
-            if full := engine_of(root).full(_in_training(root)):
+            if _in_training(root) >= room:
                 _tell(waiting[0], full)
                 return
             line.note_turn(waiting[0])
@@ -94,11 +103,16 @@ def advance(root: Path) -> None:
 def watch(root: Path) -> None:
     """Keep the line moving from a thread of this process: what was waiting when the app ended goes on with it."""
 
+    def attempt(work: Callable[[Path], None]) -> None:
+        try:
+            work(root)
+        except Exception:  # a run that is deleted meanwhile, a disk that is full: the next look comes soon
+            logging.exception("The line of runs could not be looked at; it is looked at again.")
+
     def look() -> None:
-        _follow_again(root)
+        attempt(_follow_again)
         while True:
-            with suppress(OSError):  # a run that is deleted meanwhile, a disk that is full: the next look comes soon
-                advance(root)
+            attempt(advance)
             time.sleep(LOOK)
 
     threading.Thread(target=look, daemon=True).start()
@@ -112,11 +126,10 @@ def start(run: Run) -> None:
 
 
 def start_measuring(run: Run) -> None:
-    """Measure the run's checkpoints as they become whole, at low priority; nothing happens if that is going on."""
+    """Measure the run's checkpoints as they become whole; nothing happens if that is going on."""
     if not run.alive(MEASURE):
         measure = [*PATIENT, sys.executable, "-m", "evaluation.measure", str(run.folder.resolve())]
-        process = _launch(run, MEASURE, measure)
-        psutil.Process(process.pid).nice(10)
+        _launch(run, MEASURE, measure)
 
 
 def cancel(run: Run, grace: float = GRACE) -> None:
@@ -131,7 +144,8 @@ def cancel(run: Run, grace: float = GRACE) -> None:
             run.write_state(replace(run.state(), state=CANCELLED, message=message))
     if process is None:
         return
-    process.terminate()
+    with suppress(psutil.NoSuchProcess):  # it ended just now
+        process.terminate()
     threading.Thread(target=_kill_after, args=(run, process, grace), daemon=True).start()
 
 
@@ -139,7 +153,8 @@ def discard(run: Run) -> None:
     """Stop what is still measuring a run that is over, and delete the run. Raises RunRefused while it is going on."""
     measuring = run.process(MEASURE)
     if measuring and run.progress().over:
-        measuring.kill()  # it only ever writes whole files, and they go too
+        with suppress(psutil.NoSuchProcess):
+            measuring.kill()  # it only ever writes whole files, and they go too
         measuring.wait(GRACE)
     delete(run)
 
@@ -163,28 +178,29 @@ def _tell(run: Run, message: str) -> None:
 
 def _follow_again(root: Path) -> None:
     """Stand in again for runs that an engine went on with while this machine was down."""
+    gone = [run for run in all_runs(root) if run.progress().state == INTERRUPTED and engine_of(root).keeps(run)]
     with line.locked(root):
-        for run in all_runs(root):
-            if run.progress().state == INTERRUPTED and engine_of(root).keeps(run):
+        for run in gone:
+            if run.progress().state == INTERRUPTED:  # nobody else stood in meanwhile
                 _launch(run, TRAIN, engine_of(root).command(run))
                 start_measuring(run)
 
 
-def _launch(run: Run, job: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+def _launch(run: Run, job: str, command: Sequence[str]) -> None:
     with run.log(job).open("ab") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
     run.note_process(job, process.pid)
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie
-    return process
 
 
 def _kill_after(run: Run, process: psutil.Process, grace: float) -> None:
     try:
         process.wait(grace)
     except psutil.TimeoutExpired:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
         process.wait(GRACE)
     if run.state().state in (WAITING, RUNNING):  # it went before it could write: killed, or still starting up
         run.write_state(replace(run.state(), state=CANCELLED, message=CANCELLED_WORDS, eta_seconds=None))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuning.engine import Local, engine_of
 from tuning.record import read, write
 from tuning.runs import RUNNING, TRAIN, WAITING, Run, all_runs
 
@@ -65,7 +66,8 @@ def place(run: Run) -> Place | None:
     ahead = [_left(now)] if now else []
     ahead += [other.expected_seconds() for other in ordered[:number]]
     known = [seconds for seconds in ahead if seconds is not None]
-    return Place(number + 1, sum(known) if len(known) == len(ahead) else None)
+    one_by_one = isinstance(engine_of(root), Local)  # else nobody knows which of those in training ends first
+    return Place(number + 1, sum(known) if one_by_one and len(known) == len(ahead) else None)
 
 
 def training(root: Path) -> Run | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -16,6 +17,7 @@ import psutil
 WAITING, RUNNING, FINISHED = "waiting", "running", "finished"
 CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
 TESTED, SAMPLED = "reports", "samples"  # measured on the test chats, and quickly on a few validation chats
+WAITS = "Waits for its turn."
 CANCELLED_WORDS = "Cancelled. The checkpoints made so far can still be used."
 
 
@@ -26,6 +28,11 @@ class Record:
     name: str
     created: float
     owner_digest: str
+
+
+def owner_digest(owner: str) -> str:
+    """Names an owner without telling the secret that makes one."""
+    return hashlib.sha256(owner.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

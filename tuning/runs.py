@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -10,6 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tuning.record import (  # noqa: F401 (whoever works with runs gets its word
     SAMPLED,
     TESTED,
     WAITING,
+    WAITS,
     Checkpoint,
     Progress,
     Record,
@@ -35,6 +36,7 @@ from tuning.record import (  # noqa: F401 (whoever works with runs gets its word
     lines,
     live_process,
     note_process,
+    owner_digest,
     read,
     replace_text,
     write,
@@ -104,11 +106,9 @@ class Run:
 
     def forget_resume(self, before: int | None) -> None:
         """Drop what training would need to go on from the checkpoints before this step; from all where it is None."""
-        for point in self.checkpoints():
-            if before is None or point.step < before:
-                for pattern in _RESUME:
-                    for path in self.checkpoint_folder(point.step).glob(pattern):
-                        path.unlink(missing_ok=True)
+        for step in (point.step for point in self.checkpoints() if before is None or point.step < before):
+            for path in (found for pattern in _RESUME for found in self.checkpoint_folder(step).glob(pattern)):
+                path.unlink(missing_ok=True)
 
     def resume_step(self) -> int:
         """The last whole checkpoint that training can go on from; 0 is the beginning."""
@@ -143,7 +143,7 @@ class Run:
     def queue_up(self, ticket: int, seconds: float | None) -> None:
         """Wait, again or for the first time, with this place in the line; `seconds` it will take, None if unknown."""
         write(self.folder / "ticket.json", {"ticket": ticket, "seconds": seconds})
-        waiting = replace(self.state(), state=WAITING, step=self.resume_step(), message="Waits for its turn.")
+        waiting = replace(self.state(), state=WAITING, step=self.resume_step(), message=WAITS)
         self.write_state(replace(waiting, eta_seconds=None, no_resume=""))
         self._process_file(TRAIN).unlink(missing_ok=True)
 
@@ -191,11 +191,8 @@ class Run:
         if self._left_alone(state):
             message = "The training process was killed or the machine restarted; most often memory ran out."
             state = State(**{**asdict(state), "state": INTERRUPTED, "message": message, "eta_seconds": None})
-        points = list(lines(self.folder / "curve.jsonl"))
-        loss, validation = (
-            tuple((int(p["step"]), float(p["value"])) for p in points if p["kind"] == kind)
-            for kind in ("loss", "validation")
-        )
+        points = [(p["kind"], (int(p["step"]), float(p["value"]))) for p in lines(self.folder / "curve.jsonl")]
+        loss, validation = (tuple(point for of, point in points if of == kind) for kind in ("loss", "validation"))
         return Progress(**asdict(state), steps=self.plan.steps, loss_curve=loss, validation_curve=validation)
 
     def _left_alone(self, state: State) -> bool:
@@ -253,11 +250,6 @@ class Run:
         return noted["step"], noted["done"], noted["total"], noted.get("on", TESTED)
 
 
-def owner_digest(owner: str) -> str:
-    """Names an owner without telling the secret that makes one."""
-    return hashlib.sha256(owner.encode()).hexdigest()
-
-
 def create(root: Path, plan: Plan, dataset: Dataset, name: str, owner: str) -> Run:
     """A new run folder under `root`, there all at once or not at all, in the state `waiting`. Every run has an owner."""
     if not owner:
@@ -275,13 +267,17 @@ def list_runs(root: Path, owner: str) -> list[Run]:
     """This owner's runs, the newest first; nobody's key names nobody's runs."""
     if not owner:
         return []
-    mine = [(run.record.created, run) for run in all_runs(root) if run.record.owner_digest == owner_digest(owner)]
-    return [run for _, run in sorted(mine, key=lambda pair: pair[0], reverse=True)]
+    mine = {}
+    for run in all_runs(root):
+        with suppress(FileNotFoundError):  # deleted just now
+            if (record := run.record).owner_digest == owner_digest(owner):
+                mine[run] = record.created
+    return sorted(mine, key=lambda run: mine[run], reverse=True)
 
 
 def all_runs(root: Path) -> list[Run]:
     """Everybody's runs, in no order; for the machine, never for a screen."""
-    return [Run(path) for path in (root.iterdir() if root.is_dir() else ()) if _ID.fullmatch(path.name)]
+    return [Run(path.parent) for path in root.glob("*/record.json") if _ID.fullmatch(path.parent.name)]
 
 
 def open_run(root: Path, run_id: str) -> Run:

@@ -14,7 +14,7 @@ from sharing.sheet import chart_html, tag
 from tuning import jobs
 from tuning.forecast import in_words
 from tuning.line import Place
-from tuning.runs import FINISHED, MEASURE, RUNNING, SAMPLED, TESTED, WAITING, Progress, Run
+from tuning.runs import FINISHED, MEASURE, RUNNING, SAMPLED, TESTED, WAITING, WAITS, Progress, Run
 
 SILENCE = 3  # minutes without a heartbeat that are told
 Measuring = tuple[int, int, int, str] | None
@@ -29,7 +29,7 @@ def state_html(run: Run, progress: Progress, place: Place | None, measuring: Mea
         tag("p", f"{tag('b', escape(progress.state.capitalize()))} {details}", class_="state"),
         _bar(progress),
     ]
-    if progress.message and progress.state != WAITING:
+    if progress.message not in ("", WAITS):  # the place in line says that one already
         quiet = progress.state in (RUNNING, FINISHED)
         parts.append(tag("p", escape(progress.message), class_="quiet" if quiet else "notice"))
     if minutes := silent_minutes(progress):

@@ -173,7 +173,7 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
     place, busy, sampled = line.place(run), run.alive(MEASURE), run.measured(SAMPLED)
     steps = [checkpoint.step for checkpoint in run.checkpoints()]
     told = (progress.state, progress.step, progress.updated, silent_minutes(progress), len(progress.loss_curve), place)
-    now = (run.id, *told, busy, measuring, sampled, measured, steps)
+    now = (run.id, progress.message, *told, busy, measuring, sampled, measured, steps)
     if now == seen:
         return gr.skip()
     over = progress.over and not busy

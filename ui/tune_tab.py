@@ -116,6 +116,7 @@ def _wire_start(settings: Settings, start: gr.Button, given: list[Any], name: gr
         *chosen, title = rest
         with as_messages("Not started"):
             plan = _allowed(settings, found, key, *chosen)
+            jobs.check_trackers(settings.trackers)
             dataset = found.dataset if found else settings.sample_set()
             run = create(settings.runs, plan, dataset, (title or "").strip()[:LONGEST_NAME] or dataset.name, key)
             jobs.enqueue(run, forecast(plan, dataset, base_models=settings.base_model).seconds, settings.trackers)
