@@ -129,7 +129,7 @@ def speed(model: Summarizer, opened: float) -> None:
         next(iter(model.stream(prompt, Decoding())))
         first.append(time.perf_counter() - start)
         start = time.perf_counter()
-        summary = model.summarize([prompt], Decoding(max_new_tokens=60, no_repeat_ngram=0))[0]
+        summary = model.summarize([prompt], Decoding(max_new_tokens=60, loop=0))[0]
         whole.append(time.perf_counter() - start)
     print(
         f"\none core: loaded in {opened:.2f} s (imports included); first token after {1000 * sorted(first)[2]:.0f} ms; "

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from dialogues.dialogue import Problem
+from prompting.decoding import Decoding, Looped, Margins, Stopped, Streamer, loop_start
 from prompting.source import BASE_MODELS, BUNDLED, HUB_MODELS, ModelRefused, Say, Source, find
 
 __all__ = ["BUNDLED", "HUB_MODELS", "Decoding", "ModelRefused", "Summarizer", "Summary", "count_tokens", "load"]
@@ -23,23 +24,6 @@ KEPT = 2  # models in memory
 NEAR_TIE = {"torch.float32": 1e-3, "torch.bfloat16": 0.25}
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """How a summary is drawn from a model: deterministic, greedy or by beam search."""
-
-    max_new_tokens: int = 80
-    beams: int = 1
-    no_repeat_ngram: int = (
-        8  # no run of this many tokens twice, longer than names and order numbers; 0 allows everything
-    )
-
-    @property
-    def signature(self) -> str:
-        """Such as `greedy max80 norepeat8` or `beam4 max80 norepeat8`: goes into every score's signature."""
-        search = "greedy" if self.beams == 1 else f"beam{self.beams}"
-        return f"{search} max{self.max_new_tokens} norepeat{self.no_repeat_ngram}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +179,13 @@ class LocalSummarizer:
                 yield self._text(written).rstrip("\ufffd")  # half a character, until its other bytes come
         finally:
             stop.set()
-        yield self._text(written)
+        yield self._text(self._ended(written, decoding))
 
     def _feed(
         self, ids: list[int], decoding: Decoding, queue: SimpleQueue[int | Exception | None], stop: threading.Event
     ) -> None:
         try:
-            self._generate([ids], decoding, streamer=_Streamer(queue), stopping_criteria=[_Stopped(stop)])
+            self._generate([ids], decoding, streamer=Streamer(queue), stop=[Stopped(stop)])
         except Exception as error:  # handed to the reader's thread, which raises it
             queue.put(error)
         queue.put(None)
@@ -210,17 +194,19 @@ class LocalSummarizer:
         """The new ids of each row. A row that came near a tie is decoded again alone: it alone sets the result."""
         if decoding.beams > 1 or len(batch) == 1:
             return [self._generate([ids], decoding)[0] for ids in batch]
-        margins = _Margins()
+        margins = Margins()
         rows = self._generate(batch, decoding, logits_processor=[margins])
         limit = NEAR_TIE[str(self._model.dtype)]
-        closest = margins.closest([len(row) for row in rows])
+        closest = margins.closest([len(row) + decoding.loop for row in rows])  # with the run that would come again
         return [
             self._generate([ids], decoding)[0] if gap < limit else row
             for ids, row, gap in zip(batch, rows, closest, strict=True)
         ]
 
-    def _generate(self, batch: list[list[int]], decoding: Decoding, **hooks: Any) -> list[list[int]]:
-        """Each row's new ids up to and with its end mark."""
+    def _generate(
+        self, batch: list[list[int]], decoding: Decoding, stop: Sequence[Any] = (), **hooks: Any
+    ) -> list[list[int]]:
+        """Each row's new ids up to and with its end mark, which also stands where a run of tokens would come again."""
         import torch
 
         longest = max(map(len, batch))
@@ -229,10 +215,19 @@ class LocalSummarizer:
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch], device=ids.device)
         with torch.inference_mode():
             output = self._model.generate(
-                input_ids=ids, attention_mask=mask, generation_config=self._settings(decoding), **hooks
+                input_ids=ids,
+                attention_mask=mask,
+                generation_config=self._settings(decoding),
+                stopping_criteria=[*stop, Looped(decoding)],
+                **hooks,
             )
+        return [self._ended(row, decoding) for row in output[:, 1:].tolist()]
+
+    def _ended(self, row: list[int], decoding: Decoding) -> list[int]:
         end = self._tokenizer.eos_token_id
-        return [row[: row.index(end) + 1] if end in row else row for row in output[:, 1:].tolist()]
+        whole = row[: row.index(end) + 1] if end in row else row
+        again = loop_start(whole, decoding.loop)
+        return whole if again is None else [*whole[:again], end]
 
     def _settings(self, decoding: Decoding) -> Any:
         from transformers import GenerationConfig
@@ -242,7 +237,6 @@ class LocalSummarizer:
         return GenerationConfig(
             max_new_tokens=decoding.max_new_tokens,
             num_beams=decoding.beams,
-            no_repeat_ngram_size=decoding.no_repeat_ngram,
             do_sample=False,
             decoder_start_token_id=pad if start is None else start,
             eos_token_id=self._tokenizer.eos_token_id,
@@ -255,49 +249,3 @@ class LocalSummarizer:
     def _summary(self, ids: list[int], tokens_in: int) -> Summary:
         ended = bool(ids) and ids[-1] == self._tokenizer.eos_token_id
         return Summary(self._text(ids), tokens_in, len(ids) - ended, tokens_in > self.window, not ended)
-
-
-class _Margins:
-    """Watches a greedy decoding: how far the best token was ahead of the second at every step of every row."""
-
-    def __init__(self) -> None:
-        self.steps: list[Any] = []
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        best = scores.topk(2, dim=-1).values
-        self.steps.append(best[:, 0] - best[:, 1])
-        return scores
-
-    def closest(self, lengths: list[int]) -> list[float]:
-        """Each row's smallest margin over the steps that it took before its end."""
-        import torch
-
-        margins = torch.stack(self.steps, dim=1)
-        return [row[:length].min().item() for row, length in zip(margins.float(), lengths, strict=True)]
-
-
-class _Streamer:
-    """Hands each new token of a one-row generation to a queue; the first it is given is the start mark."""
-
-    def __init__(self, queue: SimpleQueue[int | Exception | None]) -> None:
-        self._queue, self._started = queue, False
-
-    def put(self, value: Any) -> None:
-        if self._started:
-            self._queue.put(int(value.reshape(-1)[0]))
-        self._started = True
-
-    def end(self) -> None:
-        """Nothing to flush: the end comes from the thread, after any error."""
-
-
-class _Stopped:
-    """Ends a generation whose reader has gone."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        import torch
-
-        return torch.full((input_ids.shape[0],), self._stop.is_set(), device=input_ids.device)

@@ -66,10 +66,10 @@ def card(run: Run, step: int, merged: bool = False) -> str:
 
 
 def generation(folder: Path) -> dict[str, Any]:
-    """How `generate` answers as it was measured here, for whoever loads the folder with transformers."""
+    """How `generate` answers, for whoever loads the folder with transformers; the end before a loop is ours alone."""
     said, usual = config(folder), Decoding()
     ids = {name: said.get(name) for name in ("decoder_start_token_id", "eos_token_id", "pad_token_id")}
-    return {**ids, "max_new_tokens": usual.max_new_tokens, "no_repeat_ngram_size": usual.no_repeat_ngram}
+    return {**ids, "max_new_tokens": usual.max_new_tokens}
 
 
 def _how(run: Run, step: int, merged: bool) -> str:

@@ -12,6 +12,7 @@ ROOMS = ["dialogues", "prompting", "tuning", "evaluation", "sharing", "ui"]  # f
 DOORS = {
     "gradio": {"ui/*", "app.py"},
     "torch": {
+        "prompting/decoding.py",
         "prompting/model.py",
         "tuning/train.py",
         "tuning/warmup.py",

@@ -13,6 +13,7 @@ import pytest
 from dialogues.dialogue import Dataset, Dialogue, Turn
 from prompting import model as door
 from prompting.catalog import DEFAULT
+from prompting.decoding import Margins, loop_start
 from prompting.model import Decoding, ModelRefused, count_tokens, load
 from prompting.source import find, parameters
 
@@ -67,7 +68,7 @@ def test_even_near_ties_do_not_depend_on_the_batch(
     summarizer = load(str(tied_model))
     alone = [summarizer.summarize([prompt], SHORT)[0] for prompt in prompts[:8]]
     assert summarizer.summarize(prompts[:8], SHORT) == alone
-    margins = door._Margins()
+    margins = Margins()
     ids = [door.encode(summarizer._tokenizer, p, 512)[0] for p in prompts[:8]]  # type: ignore[attr-defined]
     rows = summarizer._generate(ids, SHORT, logits_processor=[margins])  # type: ignore[attr-defined]
     assert max(margins.closest([len(row) for row in rows])) < door.NEAR_TIE["torch.float32"]
@@ -104,7 +105,7 @@ def test_a_stream_that_nobody_reads_stops_the_model(tiny_model: Path, prompts: l
     import threading
 
     before = threading.active_count()
-    texts = load(str(tiny_model)).stream(prompts[0], Decoding(max_new_tokens=100_000, no_repeat_ngram=0))
+    texts = load(str(tiny_model)).stream(prompts[0], Decoding(max_new_tokens=100_000, loop=0))
     next(texts)
     texts.close()  # type: ignore[attr-defined]
     for thread in threading.enumerate():
@@ -238,18 +239,39 @@ def test_a_hub_model_that_cannot_be_had_is_refused_in_words() -> None:
     assert said == ["Fetching tuneproof/there-is-no-such-model from the hub…"]
 
 
-def test_a_summary_may_name_somebody_twice_however_many_tokens_the_name_has() -> None:
-    turns = (
-        Turn("#Person1#", "Hello! I would like to book a table for Friday evening, please."),
-        Turn("#Person2#", "Of course. For how many people, and what is your order number?"),
-        Turn("#Person1#", "Four people. The number is 4821377 and I would like a table by the window."),
-        Turn("#Person2#", "Thank you, the table by the window is yours on Friday."),
-    )
-    (summary,) = load("bundled").summarize([DEFAULT.render(Dialogue("table", turns))], Decoding())
-    whole, rest = re.findall("#Person[12]#", summary.text), re.sub(r"#Person[12]#|#\w*$", "", summary.text)
-    assert len(whole) > 1 and "#" not in rest, summary.text  # at the very end a name may be cut short
+def test_a_summary_may_name_somebody_twice_however_many_tokens_the_name_has(chats: Dataset) -> None:
+    names = {"Customer": "#Person1#", "Agent": "#Person2#"}
+    dialogues = [
+        Dialogue(one.dialogue.id, tuple(Turn(names[turn.speaker], turn.text) for turn in one.dialogue.turns))
+        for one in chats.splits["test"]
+    ]
+    summaries = load("bundled").summarize([DEFAULT.render(dialogue) for dialogue in dialogues], Decoding())
+    assert max(one.text.count("#Person") for one in summaries) > 1
+    for one in summaries:  # at the very end a name may be cut short
+        assert "#" not in re.sub(r"#Person[12]#|#\w*$", "", one.text), one.text
+
+
+def test_a_loop_begins_where_a_run_of_tokens_comes_again() -> None:
+    assert loop_start([1, 2, 3, 4, 1, 2, 3, 5], 3) == 4
+    assert loop_start([7, 7, 7, 7], 3) == 1
+    assert loop_start([1, 2, 3, 4, 1, 2, 5], 3) is None
+    assert loop_start([1, 1, 1, 1], 0) is None and loop_start([], 3) is None
+
+
+def test_a_summary_ends_before_it_goes_round_in_circles_alone_in_a_batch_and_streamed(
+    tiny_model: Path, prompts: list[str]
+) -> None:
+    summarizer = load(str(tiny_model))
+    free, bound = Decoding(64, loop=0), Decoding(64, loop=2)
+    together = summarizer.summarize(prompts[:6], bound)
+    for prompt, one in zip(prompts[:6], together, strict=True):
+        assert one == summarizer.summarize([prompt], bound)[0]
+        assert list(summarizer.stream(prompt, bound))[-1] == one.text
+        assert summarizer.summarize([prompt], free)[0].text.startswith(one.text)
+    cut = [one for one in together if one.tokens_out < 64]
+    assert cut and not any(one.output_truncated for one in cut)
 
 
 def test_the_signature_says_how_the_text_was_drawn() -> None:
-    assert Decoding().signature == "greedy max80 norepeat8"
-    assert Decoding(40, 4, 0).signature == "beam4 max40 norepeat0"
+    assert Decoding().signature == "greedy max80 loop16"
+    assert Decoding(40, 4, 0).signature == "beam4 max40 loop0"
