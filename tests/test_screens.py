@@ -191,6 +191,12 @@ def test_a_plan_over_the_quota_is_refused_with_every_reason_and_nothing_is_begun
     assert "steps of 8 pairs" in handler(settings, "foresee")(found, "ben", *chosen())
 
 
+def test_a_run_refused_for_a_missing_tracker_leaves_nothing_behind(settings, chats):
+    with pytest.raises(gr.Error, match="no tracker nobody"):
+        handler(replace(settings, trackers=("nobody",)), "begin")(upload_panel.Chats(chats), "ada", *chosen(), "first")
+    assert not list(settings.runs.rglob("record.json"))
+
+
 def test_the_plan_shows_a_timed_time_once_steps_were_timed_and_not_while_a_run_trains(settings, chats, tiny_model):
     own = Dataset("own", {**chats.splits, "test": chats.splits["test"][:5]})  # that nothing has been timed on yet
     found, key, tiny = upload_panel.Chats(own), "ada", chosen(model=str(tiny_model), precision="fp32")
