@@ -9,6 +9,8 @@ from math import nan
 import numpy as np
 
 from dialogues.dialogue import Example
+from evaluation.coverage import facts, salient
+from evaluation.evidence import index
 from evaluation.measure import lead3
 from evaluation.overlap import lengths
 from evaluation.rouge_many import COLUMNS, rouge_many
@@ -24,6 +26,12 @@ def lead3_line(examples: Sequence[Example]) -> dict[str, float]:
 def human_line(examples: Sequence[Example]) -> dict[str, float]:
     """Means of each reference against its chat's other ones; {} where no chat has two."""
     return dict(_means(tuple(pair for example in examples for pair in _each_against_the_others(example.references))))
+
+
+def forget() -> None:
+    """Let go of every chat and text that scoring keeps in memory; what is asked about later is read again."""
+    for kept in (index, salient, facts, _means):
+        kept.cache_clear()
 
 
 def _each_against_the_others(references: tuple[str, ...]) -> list[Pair]:

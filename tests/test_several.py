@@ -9,8 +9,11 @@ from conftest import compare_scripted
 from PIL import Image
 from test_comparison import BEST, BETTER, SAME, SIGNATURE, ZERO, examples, noise, report
 
+from evaluation import reference_lines
 from evaluation.charts import RUNS, overlap_figure
 from evaluation.comparison import Comparison, ComparisonRefused, compare
+from evaluation.coverage import facts, salient
+from evaluation.evidence import index
 from evaluation.findings import RUN, label
 from evaluation.several import beside, together
 from evaluation.significance import paired_difference
@@ -139,3 +142,11 @@ def test_the_preview_picture_draws_a_line_for_each_run(both, tmp_path):
 def test_real_reports_of_two_runs_stand_together(chats):
     one = compare_scripted(chats, "One")
     assert together([one, replace(one, title="Two")]).checkpoint(2 * RUN + 200).means == one.checkpoint(200).means
+
+
+def test_deleted_chats_do_not_stay_in_memory(chats):
+    for example in chats.splits["test"]:
+        index(example.dialogue), salient(example.dialogue), facts(example.references[0])
+    reference_lines.lead3_line(chats.splits["test"])
+    reference_lines.forget()
+    assert [kept.cache_info().currsize for kept in (index, salient, facts, reference_lines._means)] == [0, 0, 0, 0]

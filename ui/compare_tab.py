@@ -12,6 +12,7 @@ from html import escape
 import gradio as gr
 
 from dialogues.dialogue import Refused
+from evaluation import reference_lines
 from evaluation.comparison import Comparison, compare_run
 from evaluation.several import MOST, beside, together
 from sharing.breakdown import slices_html
@@ -247,6 +248,12 @@ def _compared(settings: Settings, named: tuple[tuple[str, tuple[int, ...]], ...]
     ((run_id, _),) = named
     recorded = settings.recorded() if run_id == RECORDED else None
     return recorded or compare_run(open_run(settings.runs, run_id))
+
+
+def forget() -> None:
+    """Let go of every chat that a comparison keeps in memory: somebody has deleted theirs."""
+    _compared.cache_clear()
+    reference_lines.forget()
 
 
 def warm(settings: Settings, owner: str) -> None:
