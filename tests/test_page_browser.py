@@ -127,11 +127,14 @@ def test_no_hostile_text_runs_in_the_app_s_compare_tab_and_its_preview(app, page
     run = create(app.home / "runs", plan, hostile_chats, PAYLOADS[20], key)
     for report in hostile_reports:
         run.save_report(report.to_json())
-    page.goto(f"{app.url}?tab=compare&run={run.id}")
-    page.locator("#verdict .mast").get_by_text(PAYLOADS[20]).wait_for()
     asked = []
     page.on("request", lambda request: asked.append(request.url) if "run/predict" in request.url else None)
     for number in (1, 2, 3):  # every chat is tried on the published page, above
+        page.goto(
+            f"{app.url}?tab=compare&run={run.id}"
+        )  # anew, for provoking all that stands there plays with its filters too
+        page.locator("#verdict .mast").get_by_text(PAYLOADS[20]).wait_for()
+        page.get_by_text("chats, page 1 of 3").wait_for()
         page.get_by_label("Page", exact=True).fill(str(number))
         page.get_by_text(f"chats, page {number} of 3").wait_for()
         asked.clear()
