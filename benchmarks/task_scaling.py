@@ -23,7 +23,8 @@ from transformers import DataCollatorForSeq2Seq
 
 from benchmarks.base_model import fresh_cases
 from evaluation.rouge import rouge
-from prompting.model import encode, open_tokenizer, open_weights
+from prompting.decoding import Decoding
+from prompting.model import LocalSummarizer, Summarizer, encode, open_tokenizer, open_weights
 from prompting.source import find
 from tuning import objective
 from tuning.mixture import Case, Mixture
@@ -77,8 +78,8 @@ def _trained(base: str, mixture: Mixture, seconds: float, asked: dict[str, list[
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    model.eval()
-    return {name: round(mean(_answered(model, tokenizer, cases)), 2) for name, cases in asked.items()}
+    trained = LocalSummarizer(source, model.eval(), tokenizer)
+    return {name: round(mean(_answered(trained, cases)), 2) for name, cases in asked.items()}
 
 
 def _batch(tokenizer: Any, cases: Sequence[Case]) -> dict[str, torch.Tensor]:
@@ -86,12 +87,10 @@ def _batch(tokenizer: Any, cases: Sequence[Case]) -> dict[str, torch.Tensor]:
     return dict(DataCollatorForSeq2Seq(tokenizer)(rows))
 
 
-@torch.no_grad()
-def _answered(model: Any, tokenizer: Any, cases: Sequence[Case]) -> list[float]:
+def _answered(model: Summarizer, cases: Sequence[Case]) -> list[float]:
     """ROUGE-L of each answer; for an answer of one word that is right or wrong."""
-    inputs = tokenizer([case.prompt for case in cases], return_tensors="pt", padding=True, truncation=True, max_length=WINDOW)  # fmt: skip
-    texts = tokenizer.batch_decode(model.generate(**inputs, max_new_tokens=40), skip_special_tokens=True)
-    return [rouge(text, [case.answer])["rougeL"] or 0.0 for text, case in zip(texts, cases, strict=True)]
+    answers = model.summarize([case.prompt for case in cases], Decoding(max_new_tokens=40))
+    return [rouge(given.text, [case.answer])["rougeL"] or 0.0 for given, case in zip(answers, cases, strict=True)]
 
 
 if __name__ == "__main__":
