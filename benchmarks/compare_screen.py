@@ -1,7 +1,7 @@
 """How fast the Compare tab is with 1,000 test chats and 20 checkpoints, in Chromium: `python -m benchmarks.compare_screen`.
 
 Prints milliseconds: from the click on the tab until figures, drawn curves, table and sheet stand (the first time, when
-nothing has been read yet, and again), and from a click until a row's sheet, a checkpoint's figures or a filter's table stand.
+nothing has been read yet, and again), and from a click until a row's sheet, a checkpoint's figures or a page of the table stand.
 """
 
 from __future__ import annotations
@@ -83,7 +83,11 @@ def clicks(page: Page) -> dict[str, list[float]]:
         "before": "document.querySelector('#kpis').innerHTML",
         "after": "document.querySelector('#kpis').innerHTML !== before",
     }
-    found: dict[str, list[float]] = {"row": [], "checkpoint": []}
+    pages = {
+        "before": "document.querySelector('#examples').innerHTML",
+        "after": "document.querySelector('#examples').innerHTML !== before",
+    }
+    found: dict[str, list[float]] = {"row": [], "checkpoint": [], "page": []}
     for at in range(TIMES):
         page.wait_for_timeout(600)  # what an earlier click still draws is not this one's
         row = f"document.querySelectorAll('#examples tr[data-pick]')[{at + 1}].click()"
@@ -91,6 +95,9 @@ def clicks(page: Page) -> dict[str, list[float]]:
         page.wait_for_timeout(600)
         point = f"document.querySelector('#charts .chart').dispatchEvent(new CustomEvent('pick', {{bubbles: true, detail: {{step: {100 * at}}}}}))"
         found["checkpoint"].append(page.evaluate(TIMED, [point, bars]))
+        page.wait_for_timeout(600)
+        turn = f"(() => {{ const at = document.querySelector('#page input'); at.value = {at % 2 + 2}; at.dispatchEvent(new Event('input', {{bubbles: true}})); }})()"
+        found["page"].append(page.evaluate(TIMED, [turn, pages]))
     return found
 
 

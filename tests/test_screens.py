@@ -13,14 +13,14 @@ from conftest import script_reports
 
 from dialogues.dialogue import Dataset, Dialogue, Problem, Refused, Turn
 from evaluation.findings import RUN
-from evaluation.preference import Cards
+from evaluation.preference import Cards, kept
 from prompting.catalog import DEFAULT
 from prompting.model import Decoding
 from sharing.desk import Desk
 from tuning import line
 from tuning.plan import Plan
 from tuning.quota import Quota
-from tuning.runs import CANCELLED, FINISHED, RUNNING, TRAIN, RunRefused, State, create
+from tuning.runs import CANCELLED, FINISHED, RUNNING, TRAIN, RunRefused, State, create, open_run
 from ui import prompt_tab, tune_tab, upload_panel
 from ui.house import build
 from ui.refusals import as_messages
@@ -170,6 +170,15 @@ def test_a_key_that_meets_cards_dealt_to_another_name_judges_nothing(settings, r
     said = {"chat": cards.following([]), "hand": cards.mark, "card": "A"}
     dealt = handler(settings, "judge")(runs[:1], 200, "Ben", "ada", gr.EventData(None, said))
     assert "Ben: pair 1 of" in dealt and "Nobody has judged" in handler(settings, "told")(runs[:1], 200, "ada")
+
+
+def test_a_pair_is_judged_once_however_often_its_key_arrives(settings, runs, comparison):
+    cards = Cards("Ann", 200, [row.example_id for row in comparison.rows])
+    said = {"chat": cards.following([]), "hand": cards.mark, "card": "tie"}
+    for _ in range(3):
+        dealt = handler(settings, "judge")(runs[:1], 200, "Ann", "ada", gr.EventData(None, said))
+    assert "Ann: pair 2 of" in dealt
+    assert len(kept(open_run(settings.runs, runs[0]).preferences)) == 1
 
 
 def chosen(**changes):

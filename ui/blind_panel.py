@@ -60,9 +60,8 @@ def build(settings: Settings, owner: gr.BrowserState, run: gr.Dropdown, step: gr
         with as_messages("Not kept"):
             comparison, step, store = asked_of(run_ids, at, key)
             hand, chat = _cards(comparison, step, name), str(event._data["chat"])
-            if (
-                chat in hand.chats and event._data["hand"] == hand.mark
-            ):  # else another name or checkpoint was chosen since
+            # The pair on the table and no other: not one that was dealt to another name, nor the same one twice.
+            if event._data["hand"] == hand.mark and chat == hand.following(kept(store.preferences)):
                 keep(store.preferences, hand.judged(chat, str(event._data["card"])))
             return proof(_next(comparison, hand, kept(store.preferences)))
 

@@ -143,7 +143,7 @@ def _layout() -> tuple[Choices, Boxes]:
             with gr.Row():
                 kept = gr.Dropdown(list(FILTERS), value="all", label="Show", min_width=140)
                 order = gr.Dropdown(_orders(SORTS), value="gain", label="Sort", min_width=140, elem_id="sort")
-                page = gr.Number(1, label="Page", precision=0, minimum=1, min_width=80)
+                page = gr.Number(1, label="Page", precision=0, minimum=1, min_width=80, elem_id="page")
             table = sheet_box(js_on_load=ROWS_JS, elem_id="examples")
         with gr.Column(scale=6, min_width=320):
             sheet = sheet_box(elem_id="sheet")

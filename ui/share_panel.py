@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from html import escape
 from typing import Any
@@ -28,6 +29,23 @@ NUMBERS_JS = "(token) => token ? new URL(location.pathname, location.origin).toS
 LOOK = "Names of people and postal addresses are not found by rules: look before you publish."
 
 
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What the panel asks for and shows, from top to bottom."""
+
+    panel: gr.Accordion
+    reveal: gr.Radio
+    expires: gr.Radio
+    preview: gr.HTML
+    publish: gr.Button
+    mine: gr.Dropdown
+    link: gr.Textbox
+    revoke: gr.Button
+    figures: gr.Button
+    numbers: gr.Textbox
+    key: gr.Textbox
+
+
 def build(
     settings: Settings,
     owner: gr.BrowserState,
@@ -39,6 +57,26 @@ def build(
 
     `links` is what this browser has published, [[words, id], …]: so that a link can still be revoked after a reload.
     """
+    fields = _layout()
+
+    def look(run_ids: list[str], shows: str) -> str:
+        with as_messages("No preview"):
+            return proof(preview_html(*prepare(find(run_ids), shows), shows))
+
+    def token(run_ids: list[str]) -> str:
+        with as_messages("No link"):
+            return numbers_token(prepare(find(run_ids), "numbers")[0], settings.signing_key)
+
+    fields.panel.expand(lambda secret: secret, owner, fields.key, **QUIET)
+    gr.on([fields.panel.expand, fields.reveal.change], look, [run, fields.reveal], fields.preview, **LATEST)
+    fields.figures.click(token, run, fields.numbers, **QUIET).then(
+        None, fields.numbers, fields.numbers, js=NUMBERS_JS, **QUIET
+    )
+    _wire_links(settings, owner, links, run, find, fields)
+    return fields.mine
+
+
+def _layout() -> Fields:
     with gr.Accordion("Share this comparison", open=False, elem_id="share") as panel:
         with gr.Row():
             choices = [(words.capitalize(), key) for key, words in SHOWS.items()]
@@ -47,29 +85,28 @@ def build(
         preview = sheet_box(elem_id="preview")
         publish = gr.Button("Publish", variant="primary", elem_id="publish")
         mine = gr.Dropdown([], label="Published from this browser", elem_id="my-links")
-        link = gr.Textbox(
-            label="Link: opens read-only, without an account", buttons=["copy"], elem_id="link", interactive=False
-        )
+        link = _copied("Link: opens read-only, without an account", elem_id="link")
         revoke = gr.Button("Revoke this link", visible=False, elem_id="revoke")
         figures = gr.Button("Make a link that holds the figures itself", elem_id="make-numbers")
-        numbers = gr.Textbox(
-            label="Numbers link: signed, needs no storage, cannot be revoked",
-            buttons=["copy"],
-            elem_id="numbers",
-            max_lines=3,
-            interactive=False,
-        )
-        key = gr.Textbox(
-            label="This browser’s key: the API and the command line ask for it",
-            type="password",
-            buttons=["copy"],
-            interactive=False,
-            elem_id="key",
-        )
+        numbers = _copied("Numbers link: signed, needs no storage, cannot be revoked", elem_id="numbers", max_lines=3)
+        key = _copied("This browser’s key: the API and the command line ask for it", elem_id="key", type="password")
+    return Fields(panel, reveal, expires, preview, publish, mine, link, revoke, figures, numbers, key)
 
-    def look(run_ids: list[str], shows: str) -> str:
-        with as_messages("No preview"):
-            return proof(preview_html(*prepare(find(run_ids), shows), shows))
+
+def _copied(label: str, **settings: Any) -> gr.Textbox:
+    """A field that is read and copied, never typed into."""
+    return gr.Textbox(label=label, buttons=["copy"], interactive=False, **settings)
+
+
+def _wire_links(
+    settings: Settings,
+    owner: gr.BrowserState,
+    links: gr.BrowserState,
+    run: gr.Dropdown,
+    find: Callable[[Any], Comparison],
+    fields: Fields,
+) -> None:
+    """Publish and Revoke, and the list of what this browser has published."""
 
     def share(run_ids: list[str], shows: str, lasts: str, secret: str, known: Links) -> tuple[Links, gr.Dropdown]:
         with as_messages("Not published"):
@@ -86,18 +123,11 @@ def build(
         known = [one for one in known if one[1] != snapshot_id]
         return known, gr.Dropdown(pairs(known), value=None)
 
-    def token(run_ids: list[str]) -> str:
-        with as_messages("No link"):
-            return numbers_token(prepare(find(run_ids), "numbers")[0], settings.signing_key)
-
-    panel.expand(lambda secret: secret, owner, key, **QUIET)
-    gr.on([panel.expand, reveal.change], look, [run, reveal], preview, **LATEST)
-    publish.click(share, [run, reveal, expires, owner, links], [links, mine], **QUIET)
-    revoke.click(take_back, [mine, owner, links], [links, mine], **QUIET)
-    mine.change(None, mine, link, js=LINK_JS, **QUIET)
-    mine.change(lambda chosen: gr.Button(visible=bool(chosen)), mine, revoke, **QUIET)
-    figures.click(token, run, numbers, **QUIET).then(None, numbers, numbers, js=NUMBERS_JS, **QUIET)
-    return mine
+    mine, kept = fields.mine, [links, fields.mine]
+    fields.publish.click(share, [run, fields.reveal, fields.expires, owner, links], kept, **QUIET)
+    fields.revoke.click(take_back, [mine, owner, links], kept, **QUIET)
+    mine.change(None, mine, fields.link, js=LINK_JS, **QUIET)
+    mine.change(lambda chosen: gr.Button(visible=bool(chosen)), mine, fields.revoke, **QUIET)
 
 
 def pairs(links: Links) -> list[tuple[str, str]]:
