@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +28,7 @@ PARAMETERS = {  # as counted in the published weights
 HUB_MODELS = tuple(PARAMETERS)
 FAMILY = ("t5", "mt5")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_FILES = ["config.json", "tokenizer*", "special_tokens_map.json", "spiece.model", "*.safetensors*"]
+_FILES = ["config.json", "tokenizer*", "special_tokens_map.json", "*.model", "vocab*", "merges.txt", "*.safetensors*"]
 
 Say = Callable[[str], None]
 
@@ -65,16 +65,24 @@ class Source:
         return sha.hexdigest()[:12]
 
 
-def find(source: str, base_models: Path = BASE_MODELS, say: Say | None = None, *, fetch: bool = True) -> Source:
+def find(
+    source: str,
+    base_models: Path = BASE_MODELS,
+    say: Say | None = None,
+    *,
+    fetch: bool = True,
+    family: Collection[str] | None = FAMILY,
+) -> Source:
     """`find("bundled").folder`: the files of a T5-family model, fetched from the hub only if they are not here yet.
 
     `source` is "bundled", a local folder (a full model, or a LoRA adapter whose base is found the same way), or a hub
-    id. `say` is told in words what takes time; without `fetch` the hub is left alone. Raises ModelRefused.
+    id. `say` is told in words what takes time; without `fetch` the hub is left alone; `family` None takes any kind of
+    model. Raises ModelRefused.
     """
     folder = _folder(source, base_models, say, fetch)
     if not (folder / "adapter_config.json").is_file():
-        return Source(_name(source), _checked(folder, source))
-    base = find(_adapter_base(folder, source), base_models, say, fetch=fetch)
+        return Source(_name(source), _checked(folder, source, family))
+    base = find(_adapter_base(folder, source), base_models, say, fetch=fetch, family=family)
     if base.adapter:
         raise _refusal(f"{source} is an adapter on another adapter.", "Use an adapter made on a full model.")
     return Source(_name(source), base.folder, folder)
@@ -158,12 +166,12 @@ def _fetched(hub_id: str, say: Say | None) -> Path:
         ) from error
 
 
-def _checked(folder: Path, source: str) -> Path:
+def _checked(folder: Path, source: str, family: Collection[str] | None) -> Path:
     try:
         kind = config(folder).get("model_type")
     except (OSError, ValueError) as error:
         raise _refusal(f"{source} has no readable config.json.", "Name a folder that holds a whole model.") from error
-    if kind not in FAMILY:
+    if family is not None and kind not in family:
         raise _refusal(f"{source} is a {kind or 'nameless'} model.", "Only T5-family models can be used here.")
     if not weights(folder):
         raise _refusal(f"{source} has no .safetensors weights.", "Save the model as safetensors and try again.")

@@ -12,6 +12,7 @@ ROOMS = ["dialogues", "prompting", "tuning", "evaluation", "sharing", "ui"]  # f
 DOORS = {
     "gradio": {"ui/*", "app.py"},
     "torch": {
+        "evaluation/judges.py",
         "prompting/decoding.py",
         "prompting/model.py",
         "tuning/train.py",
@@ -26,6 +27,7 @@ DOORS = {
         "tuning/batches.py",
     },
     "transformers": {
+        "evaluation/judges.py",
         "prompting/model.py",
         "tuning/train.py",
         "tuning/warmup.py",
