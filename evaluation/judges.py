@@ -47,6 +47,19 @@ def open_judge(asked: str) -> Judge:
         raise JudgeRefused(*(replace(one, remedy=remedy, field="judge") for one in refusal.problems)) from refusal
 
 
+def open_judges(asked: Sequence[str]) -> list[Judge]:
+    """All of them, or JudgeRefused with what is wrong with each."""
+    judges, problems = list[Judge](), list[Problem]()
+    for one in asked:
+        try:
+            judges.append(open_judge(one))
+        except JudgeRefused as refusal:
+            problems += refusal.problems
+    if problems:
+        raise JudgeRefused(*problems)
+    return judges
+
+
 class Pretrained:
     """A Judge over a model that tells how likely one text bears out one sentence."""
 

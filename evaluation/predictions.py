@@ -9,6 +9,7 @@ A file is read as an upload is (dialogues/upload.py), but every row counts: wher
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,6 +71,16 @@ def report_of(pairs: Iterable[Pair], name: str, model: str) -> Report:
 def report_of_model(examples: Sequence[Example], name: str, model: str, progress: Progress | None = None) -> Report:
     """Let a model (`bundled`, a folder, a hub id) summarise the chats with the first template, greedily, and score that."""
     return measure(load(model), _dataset(name, examples), SPLIT, DEFAULT, Decoding(), progress=progress)
+
+
+def with_score(report: Report, signature: str, values: Sequence[float | None]) -> Report:
+    """The report with one more score for each summary, in order; it goes by its own signature, which joins the report's."""
+    results = [
+        replace(result, scores={**result.scores, signature: value})
+        for result, value in zip(report.results, values, strict=True)
+    ]
+    metrics = f"{report.signature.metrics}|{signature}"
+    return replace(report, signature=replace(report.signature, metrics=metrics), results=tuple(results))
 
 
 def _dataset(name: str, examples: Sequence[Example]) -> Dataset:

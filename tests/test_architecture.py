@@ -37,6 +37,7 @@ DOORS = {
         "tuning/pretrain.py",
     },
     "peft": {"prompting/model.py", "tuning/warmup.py", "tuning/trainer.py", "tuning/rehearsal.py"},
+    "bert_score": {"evaluation/bertscore.py"},
     "evaluate": {"evaluation/tuneproof_metric/tuneproof_metric.py"},
     "plotly": {"evaluation/charts.py", "ui/routes.py"},
 }

@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from dialogues.dialogue import Dialogue, Turn
+from evaluation.__main__ import main
+from evaluation.bertscore import BertScore
 from evaluation.judges import HHEM, JudgeRefused, open_judge, spans
+from evaluation.predictions import read_predictions
+from evaluation.report import Report
 from evaluation.support import Judge
 from prompting.source import NotFetched, find
 
@@ -247,6 +251,124 @@ def test_without_a_hub_a_name_that_is_not_here_is_refused_with_what_to_do(monkey
     said = refused("minicheck:nobody/has-this-checker")
     assert "nobody/has-this-checker is not on this machine and could not be fetched" in said
     assert "as safetensors, in a folder or under a hub name that can be reached" in said
+
+
+ROWS = [
+    {"dialogue": SHORT.text, "prediction": SAID[0], "summary": ["A late lamp.", "Bob refunded $5.50."]},
+    {"dialogue": LONG.text, "prediction": "", "summary": "Forty late lamps."},
+]
+
+
+@pytest.fixture
+def predictions(tmp_path: Path) -> Path:
+    path = tmp_path / "made.jsonl"
+    path.write_text("\n".join(map(json.dumps, ROWS)))
+    return path
+
+
+def test_the_command_line_adds_a_column_for_each_checker_to_table_and_report(
+    predictions: Path, checkers: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = predictions.with_name("report.json")
+    asked = [part for one in ("nli", "minicheck") for part in ("--judge", checkers[one])]
+    assert main([str(predictions), "--out", str(out), *asked]) == 0
+    report, said = Report.from_json(json.loads(out.read_text())), capsys.readouterr().out
+    (first, _), _ = read_predictions(predictions)
+    for kind in ("nli", "minicheck"):
+        judge = open_judge(checkers[kind])
+        score, unknown = report.values(judge.signature)
+        assert score == pytest.approx(100 * (judge.support([SAID[0]], [first.dialogue])[0] or 0), abs=1e-3)
+        assert unknown is None and 0 <= score <= 100  # an empty summary says nothing to judge
+        assert f"|{judge.signature}" in report.signature.metrics
+        assert any(line.startswith(f"{judge.signature} ") and "n = 1, unknown 1" in line for line in said.splitlines())
+    assert report.values("support") != report.values(judge.signature)
+
+
+def test_every_checker_that_cannot_be_had_is_named_before_the_work(
+    predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--judge", f"nli:{tmp_path / 'gone'}", "--judge", "oracle:x"]
+    assert main([str(predictions), *asked]) == 1
+    said = capsys.readouterr()
+    assert not said.out and "There is no model at" in said.err and "'oracle:x' names no checker" in said.err
+
+
+def test_a_runs_folder_with_a_checker_is_refused_with_the_way_to_do_it(
+    tmp_path: Path, checkers: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path), "--judge", checkers["nli"]]) == 1
+    assert "FILE --model CHECKPOINT --judge" in capsys.readouterr().err
+
+
+def greedy(encoder: Any, words: Any, text: str, reference: str) -> float:
+    """BERTScore's F1 by its definition: each word meets the nearest of the other side; end marks do not count."""
+    import torch
+
+    with torch.inference_mode():
+        sides = [encoder(**words(side, return_tensors="pt")).last_hidden_state[0] for side in (text, reference)]
+    own, other = (torch.nn.functional.normalize(side, dim=-1) for side in sides)
+    near = own @ other.T
+    precision, recall = near.max(1).values[1:-1].mean(), near.max(0).values[1:-1].mean()
+    return float(2 * precision * recall / (precision + recall))
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers with random weights over single characters."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoders") / "bert"
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    pieces = [*marks, *map(chr, range(33, 127))]
+    tokenizer = Tokenizer(models.WordLevel({piece: at for at, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split("", "isolated")]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=64, **names).save_pretrained(folder)
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(pieces), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=64, initializer_range=0.5,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_bertscore_is_that_of_the_best_reference_by_its_definition(encoder: Path, predictions: Path) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    out = predictions.with_name("report.json")
+    assert main([str(predictions), "--out", str(out), "--bertscore", str(encoder)]) == 0
+    report = Report.from_json(json.loads(out.read_text()))
+    (name,) = [name for name in report.results[0].scores if name.startswith("bertscore-")]
+    model, words = AutoModel.from_pretrained(encoder), AutoTokenizer.from_pretrained(encoder)
+    best = max(greedy(model.eval(), words, SAID[0], reference) for reference in ROWS[0]["summary"])
+    assert report.values(name) == [pytest.approx(100 * best, abs=1e-2), None]
+    assert name.endswith(f"@{find(str(encoder), family=None).digest}/L2")
+
+
+def test_bertscore_of_a_text_that_the_encoder_cannot_read_whole_is_unknown(encoder: Path) -> None:
+    scorer = BertScore(str(encoder))
+    assert scorer.scores(["a" * 200, "a", "a", " "], [["a"], ["a" * 200], [], ["a"]]) == [None] * 4
+    assert scorer.scores(["b", "a" * 200, "a"], [["b"], ["a"], ["a", "b"]]) == [
+        pytest.approx(100, abs=1e-3), None, pytest.approx(100, abs=1e-3)
+    ]  # fmt: skip
+
+
+def test_an_encoder_that_the_library_would_misread_or_that_is_not_there_is_refused(
+    tmp_path: Path, encoder: Path
+) -> None:
+    shutil.copytree(encoder, tmp_path / "not-a-t5")
+    with pytest.raises(JudgeRefused, match="as a T5"):
+        BertScore(str(tmp_path / "not-a-t5"))
+    with pytest.raises(JudgeRefused, match="There is no model at"):
+        BertScore(str(tmp_path / "gone"))
 
 
 def test_hhem_gives_the_scores_on_its_card() -> None:
