@@ -104,15 +104,19 @@ def open_tokenizer(folder: Path) -> Any:
         raise _unreadable(folder, error) from error
 
 
-def open_weights(source: Source, dtype: Any) -> Any:
-    """The full model in torch's `dtype`, any adapter merged into it, on the CPU. Raises ModelRefused."""
+def open_weights(source: Source, dtype: Any, quantized: Any = None) -> Any:
+    """The full model in torch's `dtype`, any adapter merged into it, on the CPU. Raises ModelRefused.
+
+    With transformers' settings in `quantized` it lies so where that can be computed, a GPU where there is one.
+    """
     with _importing:
         from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
     try:
         model = AutoModelForSeq2SeqLM.from_pretrained(
-            source.folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
-        )
+            source.folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False,
+            quantization_config=quantized,
+        )  # fmt: skip
         if source.adapter:
             from peft import PeftModel
 

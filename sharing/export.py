@@ -14,7 +14,6 @@ from dialogues.dialogue import Problem, Refused
 from prompting.model import open_tokenizer, open_weights
 from prompting.source import find
 from sharing.parcel import card, contents, generation
-from tuning.plan import LORA
 from tuning.runs import Run, RunRefused
 
 SERVED = "ctranslate2"  # the folder in the export that CTranslate2 reads
@@ -31,7 +30,7 @@ def export(run: Run, step: int, to: Path, merge: bool = False) -> Path:
     if to.exists() and any(to.iterdir()):
         raise _refusal(f"{to} is not empty.", "Give a new folder.")
     to.mkdir(parents=True, exist_ok=True)
-    if merge and run.plan.method == LORA:
+    if merge and run.plan.adapts:
         _merged(run, step, to)
         return to
     for name, content in contents(run, step).items():

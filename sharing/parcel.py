@@ -12,7 +12,7 @@ from evaluation.comparison import compare_run
 from prompting.model import Decoding
 from prompting.source import BUNDLED, config
 from sharing.download import model_card
-from tuning.plan import LORA
+from tuning.plan import QLORA
 from tuning.runs import Run, RunRefused
 
 TAKEN = ("*.safetensors", "*.json", "spiece.model")
@@ -42,7 +42,7 @@ def contents(run: Run, step: int) -> dict[str, str | Path]:
     """What a parcel holds, by name: text, or the file that is to be copied."""
     folder = Path(run.checkpoint_source(step))
     held: dict[str, str | Path] = {"README.md": card(run, step)}
-    if run.plan.method != LORA:
+    if not run.plan.adapts:
         held["generation_config.json"] = json.dumps(generation(folder))
     found = {path.name: path for pattern in TAKEN for path in sorted(folder.glob(pattern))}
     return held | {name: path for name, path in found.items() if name not in LEFT}
@@ -58,7 +58,7 @@ def card(run: Run, step: int, merged: bool = False) -> str:
         made = ModelCard(f"---\n{ModelCardData().to_yaml()}\n---\n\nNot measured yet.\n")
     said: Any = made.data
     said.pipeline_tag = "summarization"
-    said.library_name = "peft" if run.plan.method == LORA and not merged else "transformers"
+    said.library_name = "peft" if run.plan.adapts and not merged else "transformers"
     if run.plan.base_model != BUNDLED and not Path(run.plan.base_model).exists():
         said.base_model = run.plan.base_model
     made.text = f"# Checkpoint {step}\n\n{_how(run, step, merged)}\n\n{made.text.strip()}\n"
@@ -74,8 +74,8 @@ def generation(folder: Path) -> dict[str, Any]:
 
 def _how(run: Run, step: int, merged: bool) -> str:
     plan, dataset = run.plan, run.dataset
-    method = "a LoRA adapter on" if plan.method == LORA else "all weights of"
-    method = "a LoRA adapter, merged into" if plan.method == LORA and merged else method
+    adapter = "a LoRA adapter, learned on four bits," if plan.method == QLORA else "a LoRA adapter"
+    method = f"{adapter} {'merged into' if merged else 'on'}" if plan.adapts else "all weights of"
     rows = {
         "trained": f"{method} {plan.base_model}",
         "steps": f"{step} of {plan.steps}, {plan.batch_size} pairs each",

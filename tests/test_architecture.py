@@ -15,6 +15,7 @@ DOORS = {
         "evaluation/judges.py",
         "prompting/decoding.py",
         "prompting/model.py",
+        "tuning/accelerator.py",
         "tuning/train.py",
         "tuning/warmup.py",
         "tuning/trainer.py",

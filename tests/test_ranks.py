@@ -18,15 +18,14 @@ import pytest
 
 from dialogues.dialogue import Dataset
 from prompting.model import Decoding, load
+from tuning import accelerator, jobs
 from tuning.plan import propose
-from tuning.runs import CANCELLED, FAILED, FINISHED, Run, create
+from tuning.ranks import LAUNCH
+from tuning.runs import CANCELLED, FAILED, FINISHED, TRAIN, Run, create
 from tuning.trainer import arguments
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 180.0
-# On a machine without a GPU `--multi_gpu` is accelerate's word for several processes; they speak over gloo.
-SEVERAL = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
-SEVERAL += ["--dynamo_backend", "no", "--main_process_port", "0", "--num_processes"]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, chats: 
 
 
 def train(run: Run, processes: int) -> subprocess.Popen[bytes]:
-    several = [*SEVERAL, str(processes)] if processes > 1 else []
+    several = [*LAUNCH, str(processes)] if processes > 1 else []
     with run.log().open("ab") as log:
         return subprocess.Popen(
             [sys.executable, *several, "-m", "tuning.train", str(run.folder)],
@@ -100,6 +99,64 @@ def test_two_processes_that_are_stopped_go_on_with_the_same_losses(make_run: Cal
     ):
         assert [step for step, _ in ours] == [step for step, _ in theirs]
         assert [loss for _, loss in ours] == pytest.approx([loss for _, loss in theirs], abs=1e-6)
+
+
+# The child itself, told of two GPUs; the processes that it starts look for themselves, and find none.
+WITH_TWO_GPUS = (
+    "import sys; from tuning import accelerator, train; accelerator.gpus = lambda: 2; sys.exit(train.main(sys.argv[1]))"
+)
+
+
+def start_with_two_gpus(run: Run) -> subprocess.Popen[bytes]:
+    with run.log().open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WITH_TWO_GPUS, str(run.folder)],
+            cwd=ROOT, stdout=log, stderr=log, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+    run.note_process(TRAIN, process.pid)  # as whoever starts a run does
+    return process
+
+
+@pytest.mark.slow
+def test_a_plan_uses_all_gpus_of_the_machine_learns_the_same_and_the_line_goes_on(make_run: Callable[..., Run]) -> None:
+    alone, both, after = finished(make_run(), 1), make_run(), make_run()
+    process = start_with_two_gpus(both)
+    jobs.enqueue(after)
+    assert after.ticket()
+    assert process.wait(PATIENCE) == 0 and both.progress().state == FINISHED, both.log_tail(40)
+    ours, theirs = (dict(run.progress().loss_curve) for run in (both, alone))
+    assert ours == pytest.approx(theirs, abs=1e-5)
+    assert both.log_tail(200).count("step 3  loss") == 1
+    assert jobs.wait(after, PATIENCE) and after.progress().state == FINISHED, after.log_tail(40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("early", [True, False], ids=["before they are there", "while they train"])
+def test_processes_that_train_together_are_cancelled_as_one(make_run: Callable[..., Run], early: bool) -> None:
+    run = make_run(steps=100_000)
+    process = start_with_two_gpus(run)
+    end = time.monotonic() + PATIENCE
+    while not (early or run.progress().step >= 3):
+        assert time.monotonic() < end and process.poll() is None, run.log_tail()
+        time.sleep(0.1)
+    if early:
+        time.sleep(4.0)
+    jobs.cancel(run)
+    process.wait(PATIENCE)
+    while not run.progress().over:
+        assert time.monotonic() < end, run.log_tail()
+        time.sleep(0.1)
+    assert run.progress().state == CANCELLED, (run.progress().message, run.log_tail(40))
+    left = [one for one in psutil.process_iter(["cmdline"]) if str(run.folder) in (one.info["cmdline"] or [])]
+    assert left == []
+
+
+@pytest.mark.parametrize(("pairs", "gpus", "count"), [(8, 0, 1), (8, 1, 1), (8, 3, 2), (8, 8, 8), (7, 4, 1), (9, 8, 3)])
+def test_as_many_gpus_are_used_as_can_share_a_step_evenly(
+    monkeypatch: pytest.MonkeyPatch, pairs: int, gpus: int, count: int
+) -> None:
+    monkeypatch.setattr(accelerator, "gpus", lambda: gpus)
+    assert accelerator.processes(pairs) == count
 
 
 @pytest.mark.slow

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-import psutil
-
 from dialogues.dialogue import Dataset
 from prompting.model import count_tokens
 from prompting.source import BASE_MODELS, ModelRefused, find
-from tuning.plan import FULL, LORA, RANK, Plan, disk_bytes, known_parameters, pairs_in
+from tuning.accelerator import free_bytes as free_memory
+from tuning.accelerator import gpus, processes
+from tuning.plan import FULL, LORA, QLORA, RANK, Plan, adapter_parameters, disk_bytes, known_parameters, pairs_in
 
 FITS, TIGHT, TOO_LARGE = "fits", "tight", "will not fit"
 # Arithmetic (6 x parameters x tokens) a second and core, measured on the bundled model's shape; twelve cores at most
@@ -27,6 +27,10 @@ START_UP = 15.0  # seconds until the first step
 CHARACTERS = 3.5  # a token of English, for a model whose own tokens are not here to be counted
 KEPT_PER_TOKEN = 150  # bytes x square root of the parameters
 PROCESS = 600_000_000  # bytes: Python and torch before any model
+WHOLE = (
+    0.26  # of a model's numbers, about, bitsandbytes leaves whole: vocabulary, norms, the way out of each feed-forward
+)
+FOUR_BITS = 0.52  # bytes a number in four bits, with its share of the scales
 FRESH = 900.0  # seconds until steps are timed again: a machine that was busy then may be free now
 LEISURE = 100_000_000  # parameters: a larger model takes too long to load and to step for a look at a plan
 
@@ -93,7 +97,7 @@ def forecast(
         chats=len(dataset.splits["train"]),
         pairs=pairs_in(dataset),
         parameters=count,
-        memory=_verdict(memory, free_bytes or psutil.virtual_memory().available),
+        memory=_verdict(memory, free_bytes or free_memory()),
         memory_bytes=memory,
         seconds=_seconds(plan, count, tokens) if step is None else START_UP + plan.steps * step,
         cut=mean(length > plan.window for length in lengths) if lengths else None,
@@ -104,7 +108,7 @@ def forecast(
 def time_step(plan: Plan, dataset: Dataset, *, base_models: Path = BASE_MODELS) -> float | None:
     """Seconds of a step of `plan`, from a few that are made and thrown away; kept a while for all plans that step alike.
 
-    Takes some seconds, one caller after the other. None where the model is not on this machine, is larger than LEISURE,
+    Takes some seconds, one caller after the other. None where the model is not on this machine, is larger than LEISURE without a GPU,
     may not fit into the free memory or cannot be made to step here: the run itself then says why.
     """
     key = _like(plan, dataset)
@@ -126,7 +130,7 @@ def _like(plan: Plan, dataset: Dataset) -> Hashable:
 
 def _timed(plan: Plan, dataset: Dataset, base_models: Path) -> float | None:
     count = known_parameters(plan.base_model, base_models)
-    if count is None or count > LEISURE:
+    if count is None or (count > LEISURE and not gpus()):
         return None
     try:
         find(plan.base_model, base_models, fetch=False)
@@ -159,12 +163,24 @@ def _lengths(plan: Plan, prompts: list[str], base_models: Path) -> list[int]:
 
 
 def _memory(plan: Plan, count: int | None, tokens: float) -> int | None:
-    """Bytes: weights and, in full tuning, gradients and clipped updates; what a step keeps of its longest batch."""
+    """Bytes of each process: weights and what belongs to those that learn; what a step keeps of its longest batch."""
     if count is None:
         return None
-    longest = min(plan.window, 2 * tokens)
-    kept = plan.batch_size * longest * KEPT_PER_TOKEN * math.sqrt(count)  # activations grow with depth x width
-    return int(PROCESS + count * (12 if plan.method == FULL else 4) + kept)
+    together, longest = processes(plan.batch_size), min(plan.window, 2 * tokens)
+    kept = (
+        plan.batch_size / together * longest * KEPT_PER_TOKEN * math.sqrt(count)
+    )  # activations grow with depth x width
+    learning = adapter_parameters(count) if plan.adapts else count
+    exchanged = 4 * learning if together > 1 else 0  # gradients on their way from GPU to GPU
+    return int(PROCESS + _weight_bytes(plan, count) + exchanged + kept)
+
+
+def _weight_bytes(plan: Plan, count: int) -> float:
+    """Of the weights and, where all are tuned, gradients and clipped updates; of QLoRA's addition those and its optimizer's."""
+    if plan.method == QLORA:
+        kept = 2 if plan.precision == "bf16" else 4
+        return count * (WHOLE * kept + (1 - WHOLE) * FOUR_BITS) + 10 * adapter_parameters(count)
+    return count * (12 if plan.method == FULL else 4)
 
 
 def _verdict(memory: int | None, free: int) -> str | None:
@@ -174,7 +190,7 @@ def _verdict(memory: int | None, free: int) -> str | None:
 
 
 def _seconds(plan: Plan, count: int | None, tokens: float) -> float | None:
-    if count is None:
+    if count is None or gpus():  # no GPU's rate has been measured yet
         return None
     rate = RATES[plan.precision] * min(MOST_CORES, os.cpu_count() or 1)
     return START_UP + plan.steps * plan.batch_size * tokens * 6 * count / rate
@@ -183,6 +199,7 @@ def _seconds(plan: Plan, count: int | None, tokens: float) -> float | None:
 _METHOD_WORDS = {
     FULL: "Full tuning changes all of the model: it learns most, and each checkpoint is as large as the model.",
     LORA: f"LoRA leaves the model as it is and learns a small addition of rank {RANK}: less memory and small checkpoints.",
+    QLORA: f"QLoRA keeps the model in four bits, with some loss, and learns a small addition of rank {RANK}: least memory.",
 }
 _PRECISION_WORDS = {
     "fp32": "Numbers are kept and multiplied in fp32, the safe choice.",
@@ -215,7 +232,7 @@ def _memory_words(known: Forecast) -> str:
 
 def _time_words(known: Forecast) -> str:
     if known.seconds is None:
-        return "How long it takes is unknown until the model is on this machine."
+        return f"How long it takes is unknown until {'a few of its steps were timed' if gpus() else 'the model is'} on this machine."
     how = "by a few steps timed on these chats" if known.timed else "by an estimate from its size"
     return f"It takes {known.time} on this machine, {how}; you may close the page meanwhile."
 

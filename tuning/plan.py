@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,15 @@ from prompting.catalog import DEFAULT, TEMPLATES
 from prompting.model import count_tokens
 from prompting.source import BASE_MODELS, BUNDLED, ModelRefused, NotFetched, find, parameters
 from prompting.template import Template, TemplateRefused
+from tuning.accelerator import has_bf16, no_qlora
 
-FULL, LORA = "full", "lora"
+FULL, LORA, QLORA = "full", "lora", "qlora"
+METHODS = (FULL, LORA, QLORA)
 RANK = 16  # of a LoRA's matrices
 WINDOW = 512  # tokens
 BATCH_SIZE = 8  # pairs a step
 FEWEST_CHATS = 20  # to train on
-ADAPTER = 0.05  # of the model's numbers, at most, is a LoRA of that rank
+ADAPTER = 0.08  # of a model's numbers, at most, is a LoRA of that rank; it grows with their square root
 MOST_CUT = 0.05  # of the summaries may be longer than the window
 SMALL = 50_000_000  # parameters; models below it learn with larger steps
 MOST = {"steps": 10_000_000, "batch_size": 4096, "learning_rate": 1, "window": 8192}
@@ -47,7 +48,7 @@ class Plan:
     """All that a run is made from besides its data. `template` is a name of ours or a pattern with {dialogue}."""
 
     base_model: str
-    method: str  # "full" or "lora"
+    method: str  # "full", "lora", or "qlora": a LoRA on the model in four bits
     size: str  # "quick", "standard" or "thorough"
     template: str
     steps: int
@@ -67,6 +68,11 @@ class Plan:
         """The steps after which weights are kept: evenly spaced, the last one among them."""
         count = min(SIZES[self.size].checkpoints, self.steps)
         return tuple(round(self.steps * (number + 1) / count) for number in range(count))
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the model itself stays as it is and a small addition to it is learned."""
+        return self.method in (LORA, QLORA)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -89,8 +95,8 @@ def propose(
 ) -> Plan:
     """`propose(dataset, "bundled", "full", "quick", "summarize")`: the whole plan from the few things one chooses.
 
-    Everything else follows, unless `own` gives it: `precision` (else bf16 where this machine's processor computes in
-    it), `learning_rate`, `batch_size`, `steps`, `window`, `seed`; None counts as not given. `free_bytes` of disk are not
+    Everything else follows, unless `own` gives it: `precision` (else bf16 where this machine's GPU or processor computes
+    in it), `learning_rate`, `batch_size`, `steps`, `window`, `seed`; None counts as not given. `free_bytes` of disk are not
     looked at unless given. Raises PlanRefused.
     """
     own = {name: value for name, value in own.items() if value is not None}
@@ -118,16 +124,6 @@ def check(plan: Plan, dataset: Dataset, base_models: Path = BASE_MODELS, free_by
         raise PlanRefused(*problems)
 
 
-@lru_cache(maxsize=1)
-def has_bf16() -> bool:
-    """Whether the processor multiplies bf16 numbers itself; where it does not, bf16 would only be slower."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    except OSError:
-        return False
-    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
-
-
 def pairs_in(dataset: Dataset) -> int:
     """Each reference of each training chat is one pair to learn from."""
     return sum(len(example.references) for example in dataset.splits["train"])
@@ -136,9 +132,14 @@ def pairs_in(dataset: Dataset) -> int:
 def disk_bytes(plan: Plan, count: int) -> int:
     """What the checkpoints take, with what the newest needs to be resumed from; `count` numbers in the model."""
     kept = len(plan.checkpoints)
-    if plan.method == LORA:
-        return int(4 * ADAPTER * count * (kept + 3))  # AdamW keeps two numbers for each one that it trains
+    if plan.adapts:
+        return 4 * adapter_parameters(count) * (kept + 3)  # AdamW keeps two numbers for each one that it trains
     return int(4 * count * (kept + 1))
+
+
+def adapter_parameters(count: int) -> int:
+    """How many numbers a LoRA of RANK adds to a model of `count`, at most: its matrices grow with the model's width."""
+    return int(min(ADAPTER * count, 700 * math.sqrt(count)))
 
 
 def _steps(dataset: Dataset, size: str, batch_size: int) -> int:
@@ -155,7 +156,7 @@ def known_parameters(base_model: str, base_models: Path = BASE_MODELS) -> int | 
 
 
 def _learning_rate(base_model: str, method: str, base_models: Path) -> float:
-    if method != LORA:
+    if method not in (LORA, QLORA):
         return 3e-4
     count = known_parameters(base_model, base_models)
     return 2e-3 if base_model == BUNDLED or (count and count < SMALL) else 1e-3
@@ -175,8 +176,12 @@ def _model_problems(plan: Plan, base_models: Path) -> list[Problem]:
 
 def _choice_problems(plan: Plan) -> list[Problem]:
     problems = []
-    if plan.method not in (FULL, LORA):
-        problems.append(Problem(f"There is no method {plan.method!r}.", "Choose full or lora.", field="method"))
+    if plan.method not in METHODS:
+        problems.append(
+            Problem(f"There is no method {plan.method!r}.", f"Choose {', '.join(METHODS)}.", field="method")
+        )
+    if plan.method == QLORA and (why := no_qlora()):
+        problems.append(Problem(why, "Choose lora.", field="method"))
     if plan.size not in SIZES:
         problems.append(Problem(f"There is no size {plan.size!r}.", f"Choose {', '.join(SIZES)}.", field="size"))
     if plan.precision == "fp16":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 from accelerate import PartialState
 
 from dialogues.dialogue import Problem
+from tuning.accelerator import processes
 from tuning.record import CANCELLED, FAILED, RUNNING, State
 from tuning.runs import Run, RunRefused
 
@@ -51,6 +54,26 @@ class Onlooker(Run):
     def forget_resume(self, before: int | None) -> None: ...
 
 
+# `--multi_gpu` is accelerate's word for several processes of one machine; without a GPU they speak over gloo.
+LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
+LAUNCH += ["--dynamo_backend", "no", "--main_process_port", "0", "--num_processes"]
+
+
+def company(pairs: int) -> int:
+    """How many processes are still to be started for a step of so many pairs: 1 where this one has been started so."""
+    return 1 if torch.distributed.is_torchelastic_launched() else processes(pairs)
+
+
+def start_together(folder: Path, count: int) -> int:
+    """Let `count` processes train the run of this folder and wait for them; 0 when it finished.
+
+    The first of them makes itself known as the one to be stopped; until then whoever stops this one stops all.
+    """
+    launcher = subprocess.Popen([sys.executable, *LAUNCH, str(count), "-m", "tuning.train", str(folder)])
+    signal.signal(signal.SIGTERM, lambda *_: launcher.terminate())
+    return launcher.wait()
+
+
 def seat(folder: Path) -> Run:
     """The run of this folder as this process may see it; `accelerate launch` told it which of how many it is.
 
@@ -72,6 +95,11 @@ def share(pairs: int) -> None:
         reason = f"{state.num_processes} processes cannot share {pairs} pairs a step evenly."
         remedy = f"Choose a batch of {state.num_processes} pairs or a multiple."
         raise RunRefused(Problem(reason, remedy, field="batch_size"))
+
+
+def alone() -> bool:
+    """Whether no other process trains this run."""
+    return bool(PartialState().num_processes == 1)
 
 
 def leads() -> bool:

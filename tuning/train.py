@@ -15,7 +15,7 @@ from dialogues.dialogue import Refused
 from prompting.model import open_tokenizer
 from prompting.source import find
 from tuning import jobs
-from tuning.ranks import leads, seat, share
+from tuning.ranks import alone, company, leads, seat, share, start_together
 from tuning.rehearsal import CHATS, SAME, answers, have_scored, save_and_reload
 from tuning.reporter import Reporter, Stopped, reason
 from tuning.runs import CANCELLED, CANCELLED_WORDS, FAILED, FINISHED, RUNNING, TRAIN, Run
@@ -26,20 +26,26 @@ VALIDATED = 64  # chats that the validation loss is taken over: enough for a cur
 
 
 def main(folder: str, elsewhere: str = "") -> int:
-    """`python -m tuning.train RUN_FOLDER`: trains that run on from its last whole checkpoint.
+    """`python -m tuning.train RUN_FOLDER`: trains that run on from its last whole checkpoint, on all GPUs of this machine.
 
     0 when it finished, 1 when it was stopped or failed. A second word says that this is not the machine of the app.
     """
-    run = seat(Path(folder))
-    if not elsewhere:
+    path, here = Path(folder), not elsewhere
+    count = company(Run(path).plan.batch_size) if here else 1
+    try:
+        return start_together(path, count) if count > 1 else _work(path, noted=here)
+    finally:
+        if here and (count > 1 or alone()):  # else its surroundings would make the next run believe that it has company
+            jobs.advance(path.parent)  # whoever waits goes on, also where the app is gone
+
+
+def _work(folder: Path, noted: bool) -> int:
+    run = seat(folder)
+    if noted:
         run.note_process(TRAIN, os.getpid())
     reporter = Reporter(run)
     signal.signal(signal.SIGTERM, reporter.stop)
-    try:
-        return _told(run, reporter)
-    finally:
-        if not elsewhere:
-            jobs.advance(run.folder.parent)  # whoever waits goes on, also where the app is gone
+    return _told(run, reporter)
 
 
 def _told(run: Run, reporter: Reporter) -> int:

@@ -17,11 +17,12 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, set_seed
 from transformers.integrations.fsdp import is_fsdp_enabled
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from dialogues.dialogue import Problem
 from prompting.source import Source
 from tuning import objective
-from tuning.plan import LORA, known_parameters
+from tuning.plan import LORA, QLORA, known_parameters
 from tuning.ranks import leads
-from tuning.runs import Run
+from tuning.runs import Run, RunRefused
 
 # Parameters above which activations are computed again in the backward pass instead of being kept. By count (not
 # measured) XL keeps some 20 GB of them at 8 × 512 tokens in bf16. It costs about a third more computing.
@@ -187,7 +188,7 @@ class Keeper:
 
     def write(self, folder: Path, weights: dict[str, Tensor] | None = None) -> None:
         plan = self._run.plan
-        if plan.method == LORA:
+        if plan.adapts:
             self._model.peft_config["default"].base_model_name_or_path = plan.base_model
             # False: the vocabulary is never tuned, and peft would ask the hub about it
             self._model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
@@ -201,7 +202,7 @@ class Keeper:
 def arguments(run: Run, validate_first: bool) -> Seq2SeqTrainingArguments:
     """The trainer's settings; what to keep and when is the reporter's business.
 
-    A step learns from `plan.batch_size` pairs, however many processes share them.
+    A step learns from `plan.batch_size` pairs, however many processes share them. Raises RunRefused for QLoRA in shards.
     """
     plan, sharded = run.plan, is_fsdp_enabled()
     found = Seq2SeqTrainingArguments(
@@ -211,8 +212,7 @@ def arguments(run: Run, validate_first: bool) -> Seq2SeqTrainingArguments:
         per_device_eval_batch_size=plan.batch_size,
         accelerator_config={"split_batches": True},
         learning_rate=plan.learning_rate,
-        # adafactor's row and column means know nothing of shards
-        optim="adamw_torch" if plan.method == LORA or sharded else "adafactor",
+        optim=_optimizer(plan.method, sharded),
         lr_scheduler_type="linear",
         warmup_steps=max(1, plan.steps // 20),
         bf16=plan.precision == "bf16",
@@ -233,6 +233,13 @@ def arguments(run: Run, validate_first: bool) -> Seq2SeqTrainingArguments:
     )
     found._n_gpu = min(found._n_gpu, 1)  # one process, one device: DataParallel would multiply the batch
     return found
+
+
+def _optimizer(method: str, sharded: bool) -> str:
+    """By transformers' names. Adafactor's row and column means know nothing of shards; QLoRA's has two bytes a number."""
+    if method == QLORA and sharded:
+        raise RunRefused(Problem("A model in four bits cannot be put into shards.", "Choose lora.", field="method"))
+    return "adamw_8bit" if method == QLORA else "adamw_torch" if method == LORA or sharded else "adafactor"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
+from transformers import BitsAndBytesConfig
 from transformers.data.data_collator import DataCollatorForSeq2Seq
 from transformers.optimization import Adafactor
 
@@ -17,7 +18,7 @@ from dialogues.dialogue import Dataset, Example, Problem
 from prompting.model import encode, open_tokenizer, open_weights
 from prompting.source import Source, find
 from tuning import objective
-from tuning.plan import LORA, RANK, Plan
+from tuning.plan import QLORA, RANK, Plan
 from tuning.runs import RunRefused
 
 BATCHES = 3  # that are timed: of short, of middling and of long chats
@@ -25,16 +26,27 @@ ENOUGH = 1.0  # seconds of timed steps
 
 
 def trainable(source: Source, plan: Plan) -> Any:
-    """The base model in fp32, whole or with a fresh LoRA around every linear layer of its blocks."""
-    model = open_weights(source, torch.float32)
-    if plan.method != LORA:
-        return model
+    """The base model in fp32, whole or with a fresh LoRA around every linear layer of its blocks.
+
+    For QLoRA its products are in four bits, and what bitsandbytes leaves whole is in the plan's precision.
+    """
+    if not plan.adapts:
+        return open_weights(source, torch.float32)
+    model = open_weights(source, *_in_four_bits(plan)) if plan.method == QLORA else open_weights(source, torch.float32)
     layers = ["q", "k", "v", "o", "wi", "wi_0", "wi_1", "wo"]  # both T5 shapes; a name that is not there is no matter
     return get_peft_model(
         model,
         LoraConfig(
             task_type=TaskType.SEQ_2_SEQ_LM, r=RANK, lora_alpha=2 * RANK, lora_dropout=0.0, target_modules=layers
         ),
+    )
+
+
+def _in_four_bits(plan: Plan) -> tuple[torch.dtype, BitsAndBytesConfig]:
+    """As in the paper on QLoRA: four-bit normal floats whose scales are quantized, too."""
+    dtype = torch.bfloat16 if plan.precision == "bf16" else torch.float32
+    return dtype, BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
 
 
@@ -86,11 +98,11 @@ def _typical(plan: Plan, dataset: Dataset) -> list[Sequence[Example]]:
 
 def _step(model: Any, plan: Plan, device: torch.device) -> Callable[[Any], float]:
     """What does one step on a batch as the trainer does it, and tells its seconds; it learns too little to matter."""
-    inner = model.get_base_model() if plan.method == LORA else model
+    inner = model.get_base_model() if plan.adapts else model
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = (
         torch.optim.AdamW(learnt, lr=1e-9)
-        if plan.method == LORA
+        if plan.adapts
         else Adafactor(learnt, lr=1e-9, scale_parameter=False, relative_step=False)
     )
     dtype = torch.bfloat16 if plan.precision == "bf16" else torch.float32

@@ -17,10 +17,11 @@ from prompting.catalog import DEFAULT, TEMPLATES
 from prompting.model import BUNDLED
 from sharing.sheet import tag
 from tuning import jobs, line
+from tuning.accelerator import no_qlora
 from tuning.forecast import forecast, time_step
-from tuning.plan import FULL, LORA, SIZES, Plan, PlanRefused, disk_bytes, known_parameters, propose
+from tuning.plan import FULL, LORA, QLORA, SIZES, Plan, PlanRefused, disk_bytes, known_parameters, propose
 from tuning.runs import create, list_runs
-from ui.look import LATEST, proof, sheet_box
+from ui.look import LATEST, QUIET, proof, sheet_box
 from ui.prompt_tab import BASE_CHOICES
 from ui.refusals import as_messages, problems_html
 from ui.settings import Settings
@@ -33,6 +34,7 @@ PRIVACY = (
 
 
 PRECISIONS = [("chosen for you", ""), ("bf16", "bf16"), ("fp32", "fp32"), ("fp16", "fp16")]
+METHODS = [("All weights", FULL), ("LoRA", LORA)]
 OWN_FIELDS = {"steps": "Steps", "batch_size": "Pairs a step", "learning_rate": "Learning rate"}
 LONGEST_NAME = 80  # characters of a run's name
 
@@ -70,7 +72,7 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks, tab: gr.T
 def _lay_choices() -> Choices:
     model = gr.Dropdown(BASE_CHOICES, value=BUNDLED, label="Base model", allow_custom_value=True)
     with gr.Row():
-        method = gr.Radio([("All weights", FULL), ("LoRA", LORA)], value=FULL, label="What to train")
+        method = gr.Radio(METHODS, value=FULL, label="What to train")
         size = gr.Radio(list(SIZES), value="quick", label="Size")
     template = gr.Dropdown(list(TEMPLATES), value=DEFAULT.name, label="Template")
     with gr.Accordion("Advanced", open=False), gr.Row():
@@ -103,12 +105,18 @@ def _wire_plan(
     read: dict[str, Any] = {"fn": take, "inputs": files.given, "outputs": [chats, *files.told]}
     came = [files.source.change, files.file.change, files.test_file.change, *(box.submit for box in files.columns)]
     demo.load(**read, api_visibility="private").then(foresee, **shown)
+    demo.load(_methods, None, choices.picked[1], **QUIET)
     # One listener for all, so that what is still being read cannot overwrite a later choice.
     timed(gr.on(came, **read, trigger_mode="always_last", api_visibility="private").then(foresee, **shown))
     typed = [event for box in choices.typed for event in (box.blur, box.submit)]
     chosen = [*(widget.change for widget in choices.picked), *typed]
     timed(gr.on(chosen, foresee, **shown))
     timed(tab.select(foresee, **shown))
+
+
+def _methods() -> gr.Radio:
+    """What to train, with what only some machines can."""
+    return gr.Radio([*METHODS, *([] if no_qlora() else [("QLoRA", QLORA)])])
 
 
 def _wire_start(settings: Settings, start: gr.Button, given: list[Any], name: gr.Textbox, started: gr.Textbox) -> None:
