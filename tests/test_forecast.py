@@ -72,7 +72,7 @@ def test_the_time_comes_from_steps_timed_on_these_chats_and_says_so(plan: Plan, 
     assert not guessed.timed and any("by an estimate from its size" in words for words in guessed.consequences)
     step = time_step(plan, chats)
     known = forecast(plan, chats)
-    assert step and known.timed and known.seconds == pytest.approx(START_UP + plan.steps * step)
+    assert step and known.timed and known.seconds == pytest.approx(START_UP + (plan.steps + 5 / 3) * step)
     assert any("by a few steps timed on these chats" in words for words in known.consequences)
     assert forecast(replace(plan, steps=2000), chats).timed, "more steps of the same kind are not timed again"
     for other in (replace(plan, batch_size=4), replace(plan, precision="bf16"), replace(plan, method="lora")):

@@ -16,7 +16,18 @@ from prompting.model import count_tokens
 from prompting.source import BASE_MODELS, ModelRefused, find
 from tuning.accelerator import free_bytes as free_memory
 from tuning.accelerator import gpus, processes
-from tuning.plan import FULL, LORA, QLORA, RANK, Plan, adapter_parameters, disk_bytes, known_parameters, pairs_in
+from tuning.plan import (
+    FULL,
+    LORA,
+    QLORA,
+    RANK,
+    VALIDATED,
+    Plan,
+    adapter_parameters,
+    disk_bytes,
+    known_parameters,
+    pairs_in,
+)
 
 FITS, TIGHT, TOO_LARGE = "fits", "tight", "will not fit"
 # Arithmetic (6 x parameters x tokens) a second and core, measured on the bundled model's shape; twelve cores at most
@@ -27,9 +38,7 @@ START_UP = 15.0  # seconds until the first step
 CHARACTERS = 3.5  # a token of English, for a model whose own tokens are not here to be counted
 KEPT_PER_TOKEN = 150  # bytes x square root of the parameters
 PROCESS = 600_000_000  # bytes: Python and torch before any model
-WHOLE = (
-    0.26  # of a model's numbers, about, bitsandbytes leaves whole: vocabulary, norms, the way out of each feed-forward
-)
+WHOLE = 0.26  # of a model's numbers, about, stays whole under QLoRA: vocabulary, norms, the way out of a feed-forward
 FOUR_BITS = 0.52  # bytes a number in four bits, with its share of the scales
 FRESH = 900.0  # seconds until steps are timed again: a machine that was busy then may be free now
 LEISURE = 100_000_000  # parameters: a larger model takes too long to load and to step for a look at a plan
@@ -91,7 +100,8 @@ def forecast(
     guessed = [len(prompt) / CHARACTERS for prompt in prompts]
     tokens = mean(min(length, plan.window) for length in lengths or guessed)
     memory = _memory(plan, count, tokens)
-    step, _ = _steps.get(_like(plan, dataset), (None, 0.0))
+    timed, _ = _steps.get(_like(plan, dataset), (None, 0.0))
+    step = _step_seconds(plan, count, tokens) if timed is None else timed
     return Forecast(
         plan=plan,
         chats=len(dataset.splits["train"]),
@@ -99,9 +109,9 @@ def forecast(
         parameters=count,
         memory=_verdict(memory, free_bytes or free_memory()),
         memory_bytes=memory,
-        seconds=_seconds(plan, count, tokens) if step is None else START_UP + plan.steps * step,
+        seconds=None if step is None else START_UP + step * (plan.steps + _validations(plan, dataset)),
         cut=mean(length > plan.window for length in lengths) if lengths else None,
-        timed=step is not None,
+        timed=timed is not None,
     )
 
 
@@ -189,11 +199,18 @@ def _verdict(memory: int | None, free: int) -> str | None:
     return FITS if memory < 0.6 * free else TIGHT if memory < 0.9 * free else TOO_LARGE
 
 
-def _seconds(plan: Plan, count: int | None, tokens: float) -> float | None:
+def _validations(plan: Plan, dataset: Dataset) -> float:
+    """How many steps the validations take as long as, at the start and at each checkpoint: a third of one a batch."""
+    chats = min(VALIDATED, len(dataset.splits["validation"]))
+    return (len(plan.checkpoints) + 1) * math.ceil(chats / plan.batch_size) / 3
+
+
+def _step_seconds(plan: Plan, count: int | None, tokens: float) -> float | None:
+    """By arithmetic, where no step has been timed."""
     if count is None or gpus():  # no GPU's rate has been measured yet
         return None
     rate = RATES[plan.precision] * min(MOST_CORES, os.cpu_count() or 1)
-    return START_UP + plan.steps * plan.batch_size * tokens * 6 * count / rate
+    return plan.batch_size * tokens * 6 * count / rate
 
 
 _METHOD_WORDS = {

@@ -22,6 +22,7 @@ WINDOW = 512  # tokens
 BATCH_SIZE = 8  # pairs a step
 FEWEST_CHATS = 20  # to train on
 ADAPTER = 0.08  # of a model's numbers, at most, is a LoRA of that rank; it grows with their square root
+VALIDATED = 64  # chats that the validation loss is taken over: enough for a curve, quick enough for every checkpoint
 MOST_CUT = 0.05  # of the summaries may be longer than the window
 SMALL = 50_000_000  # parameters; models below it learn with larger steps
 MOST = {"steps": 10_000_000, "batch_size": 4096, "learning_rate": 1, "window": 8192}

@@ -15,14 +15,13 @@ from dialogues.dialogue import Refused
 from prompting.model import open_tokenizer
 from prompting.source import find
 from tuning import jobs
+from tuning.plan import VALIDATED
 from tuning.ranks import alone, company, leads, seat, share, start_together
 from tuning.rehearsal import CHATS, SAME, answers, have_scored, save_and_reload
 from tuning.reporter import Reporter, Stopped, reason
 from tuning.runs import CANCELLED, CANCELLED_WORDS, FAILED, FINISHED, RUNNING, TRAIN, Run
 from tuning.trainer import DivergedError, Keeper, Tuner, arguments
 from tuning.warmup import encode_pairs, trainable
-
-VALIDATED = 64  # chats that the validation loss is taken over: enough for a curve, quick enough for every checkpoint
 
 
 def main(folder: str, elsewhere: str = "") -> int:
