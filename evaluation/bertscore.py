@@ -30,7 +30,7 @@ class BertScore:
         try:
             found = find(source, family=None)
         except ModelRefused as refusal:
-            remedy = "Name an encoder such as roberta-large, as safetensors, in a folder or under a hub name that can be reached."
+            remedy = "Name an encoder such as FacebookAI/roberta-large, as safetensors, in a folder or under a hub name that can be reached."
             raise JudgeRefused(
                 *(replace(one, remedy=remedy, field="bertscore") for one in refusal.problems)
             ) from refusal

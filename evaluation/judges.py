@@ -183,7 +183,7 @@ class MiniCheck(Pretrained):
 class Entails(Pretrained):
     """Any sequence classifier for natural language inference: the chance of its entailment label."""
 
-    kind, wanted = "nli", "a sequence classifier with an entailment label, such as roberta-large-mnli"
+    kind, wanted = "nli", "a sequence classifier with an entailment label, such as FacebookAI/roberta-large-mnli"
 
     def _open(self) -> Any:
         from transformers import AutoModelForSequenceClassification
