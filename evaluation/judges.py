@@ -75,6 +75,8 @@ class Pretrained:
         if self.source.adapter:
             raise _refusal(f"{source} is an adapter.")
         self.tokenizer = open_tokenizer(self._words())
+        if self.tokenizer.pad_token is None:
+            raise _refusal(f"{source} cannot read texts side by side: it has no mark for padding.")
         try:
             self.model = self._open().float().to("cuda" if torch.cuda.is_available() else "cpu").eval()
         except Refused:

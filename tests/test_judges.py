@@ -232,6 +232,13 @@ def test_a_model_that_never_learnt_to_classify_is_refused(tmp_path: Path, tiny_m
     assert "no trained head" in refused(f"nli:{tmp_path / 'bare'}")
 
 
+def test_a_model_that_cannot_read_texts_side_by_side_is_refused(tmp_path: Path, checkers: dict[str, str]) -> None:
+    shutil.copytree(checkers["nli"].partition(":")[2], tmp_path / "padless")
+    file = tmp_path / "padless" / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "pad_token": None}))
+    assert "no mark for padding" in refused(f"nli:{tmp_path / 'padless'}")
+
+
 def test_a_model_of_another_kind_or_without_safetensors_is_refused(
     tmp_path: Path, tiny_model: Path, checkers: dict[str, str]
 ) -> None:
