@@ -19,6 +19,7 @@ import pytest
 
 from dialogues.dialogue import Dataset
 from tuning import engine, jobs
+from tuning.cluster import StandIn
 from tuning.plan import propose
 from tuning.runs import CANCELLED, FINISHED, RUNNING, TRAIN, WAITING, Progress, Run, all_runs, create
 
@@ -180,3 +181,12 @@ def test_a_cluster_that_does_not_answer_is_named_while_the_run_waits(
     assert run.progress().state == WAITING and "127.0.0.1:9, which does not answer" in run.progress().message
     engine.choose(tmp_path / "runs", "")
     assert isinstance(engine.engine_of(tmp_path / "runs"), engine.Local)
+
+
+def test_a_run_that_is_cancelled_while_the_cluster_puts_it_off_is_not_handed_in(
+    tmp_path: Path, tiny_model: Path, chats: Dataset
+) -> None:
+    plan = propose(chats, str(tiny_model), "full", "quick", precision="fp32")
+    stand_in = StandIn(create(tmp_path, plan, chats, "test", "owner"), "http://127.0.0.1:9")
+    stand_in.stop()
+    assert stand_in._submit() is None  # else it would ask the address, which answers nobody

@@ -19,7 +19,7 @@ import pytest
 from dialogues.dialogue import Dataset
 from tuning import engine, jobs, line
 from tuning.plan import propose
-from tuning.runs import CANCELLED, FINISHED, RUNNING, TRAIN, WAITING, Run, RunRefused, State, create
+from tuning.runs import CANCELLED, FINISHED, MEASURE, RUNNING, TRAIN, WAITING, Run, RunRefused, State, create
 
 PATIENCE = 240.0
 
@@ -117,6 +117,25 @@ def test_the_line_is_looked_at_again_after_whatever_went_wrong(
     ticket.unlink()
 
 
+def test_no_more_runs_are_measured_side_by_side_than_the_machine_bears_and_the_others_follow(
+    make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "MEASURERS", 1)
+    first, second = make_run(), make_run()
+    root = first.folder.parent
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    first.note_process(MEASURE, other.pid)
+    jobs.start_measuring(second)
+    jobs.advance(root)
+    assert second.is_put_off(MEASURE) and not second.alive(MEASURE)
+    other.communicate()
+    jobs.advance(root)
+    assert second.alive(MEASURE) and not second.is_put_off(MEASURE)
+    measuring = second.process(MEASURE)
+    assert measuring
+    measuring.kill()
+
+
 @pytest.mark.slow
 def test_of_twenty_starts_at_once_one_runs_and_nineteen_wait_in_order(make_run: Callable[..., Run]) -> None:
     runs = [make_run(steps=100_000) for _ in range(20)]
@@ -131,7 +150,7 @@ def test_of_twenty_starts_at_once_one_runs_and_nineteen_wait_in_order(make_run: 
     root = runs[0].folder.parent
     alive = [run for run in runs if run.alive(TRAIN)]
     waiting = line.order(root)
-    assert len(alive) == 1 and len(waiting) == 19 and line.training(root) == alive[0]
+    assert len(alive) == 1 and len(waiting) == 19 and line.training(root) == alive
     tickets = [run.ticket() or 0 for run in waiting]
     assert tickets == sorted(set(tickets))
     for run in waiting:

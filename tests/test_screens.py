@@ -93,7 +93,7 @@ def test_nobody_starts_a_run_in_nobody_s_name(settings, chats):
 
 def test_a_stray_folder_among_the_runs_keeps_nobody_from_starting(settings):
     (settings.runs / "backup").mkdir(parents=True)
-    assert line.training(settings.runs) is None and line.order(settings.runs) == []
+    assert line.training(settings.runs) == [] and line.order(settings.runs) == []
 
 
 def test_a_missing_model_gets_a_sentence(settings, chats):

@@ -67,7 +67,7 @@ def _begun(path: Path) -> Run:
     free = shutil.disk_usage(home).free
     given: dict[str, Any] = {key: chosen[key] for key in (*CHOICES, *OWN) if key in chosen}
     plan = propose(dataset, free_bytes=free, **given)
-    if line.training(home / "runs") is None:  # else both would be held up
+    if not line.training(home / "runs"):  # else both would be held up
         time_step(plan, dataset)
     known = forecast(plan, dataset)
     print(*known.consequences, sep="\n")

@@ -69,7 +69,10 @@ class StandIn:
         """0 when the run finished. A worker that dies without a word is followed by another, from the last checkpoint."""
         tries, since = 0, self.run.resume_step()
         while not self.stopping and tries < TRIES:
-            self._follow(living(self.address, self.run) or self._submit())
+            job = living(self.address, self.run) or self._submit()
+            if job is None:
+                break
+            self._follow(job)
             if self.run.state().state not in (WAITING, RUNNING):
                 break
             print("The worker is gone without a word.", flush=True)
@@ -83,16 +86,19 @@ class StandIn:
             )
         return int(self.run.state().state != FINISHED)
 
-    def _submit(self) -> str:
+    def _submit(self) -> str | None:
+        """The job's id; None where somebody asked to stop before the cluster took it."""
         self._say(WAITING, f"Waits for room on the Ray cluster at {self.address}.")
-        for _ in range(PATIENCE):
+        for tried in range(PATIENCE):
+            if self.stopping:
+                return None
             try:
                 return submit(self.address, self.run)
             except RuntimeError as error:
-                if "try again later" not in str(error):  # as a cluster says that has just started
+                if "try again later" not in str(error) or tried == PATIENCE - 1:  # as one says that has just started
                     raise
                 time.sleep(LOOK)
-        return submit(self.address, self.run)
+        return None
 
     def _follow(self, job: str) -> None:
         """Pass the job's log on until it is over; a cluster that does not answer for a while is asked again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -41,6 +42,8 @@ TRACKERS = {
     "wandb": ("wandb",),
     "mlflow": ("mlflow",),
 }
+# Side by side, at most: a run that is measured takes memory and a core beside those that are trained.
+MEASURERS = max(2, (os.cpu_count() or 2) // 2)
 LOOK = 2.0  # seconds between two looks at the line
 
 
@@ -86,13 +89,14 @@ def no_resume(run: Run) -> str:
 
 
 def advance(root: Path) -> None:
-    """Start the next runs in the line, and their measuring, while there is room. Whoever comes by may call it."""
+    """Start the next runs in the line, and what is to be measured, while there is room. Whoever comes by may call it."""
+    _measure_put_off(root)
     if not line.order(root):
         return
     room, full = engine_of(root).room()  # before the lock: a cluster may take long to answer
     with line.locked(root):
         while waiting := line.order(root):
-            if _in_training(root) >= room:
+            if len(line.training(root)) >= room:
                 _tell(waiting[0], full)
                 return
             line.note_turn(waiting[0])
@@ -126,10 +130,16 @@ def start(run: Run) -> None:
 
 
 def start_measuring(run: Run) -> None:
-    """Measure the run's checkpoints as they become whole; nothing happens if that is going on."""
-    if not run.alive(MEASURE):
-        measure = [*PATIENT, sys.executable, "-m", "evaluation.measure", str(run.folder.resolve())]
-        _launch(run, MEASURE, measure)
+    """Measure the run's checkpoints as they become whole; nothing happens if that is going on.
+
+    Where MEASURERS are at work already it is put off, and `advance` comes back to it.
+    """
+    if run.alive(MEASURE):
+        return
+    if sum(other.alive(MEASURE) for other in all_runs(run.folder.parent)) >= MEASURERS:
+        run.put_off(MEASURE)
+        return
+    _launch(run, MEASURE, [*PATIENT, sys.executable, "-m", "evaluation.measure", str(run.folder.resolve())])
 
 
 def cancel(run: Run, grace: float = GRACE) -> None:
@@ -167,8 +177,12 @@ def wait(run: Run, timeout: float) -> bool:
     return not run.alive(TRAIN)
 
 
-def _in_training(root: Path) -> int:
-    return sum(run.alive(TRAIN) and run.state().state in (WAITING, RUNNING) for run in all_runs(root))
+def _measure_put_off(root: Path) -> None:
+    if any(run.is_put_off(MEASURE) for run in all_runs(root)):
+        with line.locked(root):  # so that nothing is measured twice at once
+            for run in all_runs(root):
+                if run.is_put_off(MEASURE):
+                    start_measuring(run)
 
 
 def _tell(run: Run, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The line of runs that wait for this machine: first come, first served, owners by turns, one in training at a time."""
+"""The line of runs that wait to be trained: first come, first served, owners by turns."""
 
 from __future__ import annotations
 
@@ -59,20 +59,20 @@ def place(run: Run) -> Place | None:
     if run.ticket() is None:
         return None
     root = run.folder.parent
-    now, ordered = training(root), order(root)
+    ordered = order(root)
     if run not in ordered:
         return None  # its turn came just now
     number = ordered.index(run)
-    ahead = [_left(now)] if now else []
+    ahead = [_left(now) for now in training(root)]
     ahead += [other.expected_seconds() for other in ordered[:number]]
     known = [seconds for seconds in ahead if seconds is not None]
     one_by_one = isinstance(engine_of(root), Local)  # else nobody knows which of those in training ends first
     return Place(number + 1, sum(known) if one_by_one and len(known) == len(ahead) else None)
 
 
-def training(root: Path) -> Run | None:
-    """The run that this machine works on now."""
-    return next((run for run in all_runs(root) if run.alive(TRAIN) and run.state().state in (WAITING, RUNNING)), None)
+def training(root: Path) -> list[Run]:
+    """The runs that are being trained now, in no order."""
+    return [run for run in all_runs(root) if run.alive(TRAIN) and run.state().state in (WAITING, RUNNING)]
 
 
 def note_turn(run: Run) -> None:

@@ -24,15 +24,18 @@ class Quota:
 
     def problems(self, root: Path, owner: str, more_bytes: int = 0) -> list[Problem]:
         """Everything that keeps this owner from starting one more run, which would take `more_bytes`; empty if nothing."""
-        return [*self.line_problems(root, owner), *self._kept_problems(list_runs(root, owner), more_bytes)]
+        runs = list_runs(root, owner)
+        return [*self._line_problems(runs), *self._kept_problems(runs, more_bytes)]
 
     def line_problems(self, root: Path, owner: str) -> list[Problem]:
         """What keeps a run that is kept already from standing in the line."""
-        waiting = sum(run.ticket() is not None or run.alive(TRAIN) for run in list_runs(root, owner))
-        if waiting < self.in_line:
-            return []
-        reason = f"{waiting} of your runs are in line or in training; {self.in_line} are allowed at once."
-        return [Problem(reason, "Wait until one is over, or cancel one.", field="quota")]
+        return list(self._line_problems(list_runs(root, owner)))
+
+    def _line_problems(self, runs: list[Run]) -> Iterator[Problem]:
+        waiting = sum(run.ticket() is not None or run.alive(TRAIN) for run in runs)
+        if waiting >= self.in_line:
+            reason = f"{waiting} of your runs are in line or in training; {self.in_line} are allowed at once."
+            yield Problem(reason, "Wait until one is over, or cancel one.", field="quota")
 
     def _kept_problems(self, runs: list[Run], more_bytes: int) -> Iterator[Problem]:
         if len(runs) >= self.kept:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -116,6 +117,16 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
             with suppress(json.JSONDecodeError):
                 if line.endswith("\n"):
                     yield json.loads(line)
+
+
+def tail(path: Path, lines: int) -> str:
+    """The last lines of a file's last 64 kB; "" where there is none."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 65_536))
+        text = file.read().decode(errors="replace")
+    return "\n".join(re.split(r"[\r\n]+", text.strip())[-lines:])
 
 
 def note_process(path: Path, pid: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -39,6 +38,7 @@ from tuning.record import (  # noqa: F401 (whoever works with runs gets its word
     owner_digest,
     read,
     replace_text,
+    tail,
     write,
 )  # fmt: skip
 
@@ -82,12 +82,7 @@ class Run:
 
     def log_tail(self, lines: int = 20, job: str = TRAIN) -> str:
         """The last lines of a log, "" before there is one; at most its last 64 kB are read."""
-        if not self.log(job).exists():
-            return ""
-        with self.log(job).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 65_536))
-            text = file.read().decode(errors="replace")
-        return "\n".join(re.split(r"[\r\n]+", text.strip())[-lines:])
+        return tail(self.log(job), lines)
 
     # Checkpoints: a folder counts once its `whole.json` is there, which is written last.
 
@@ -207,6 +202,14 @@ class Run:
     def note_process(self, job: str, pid: int) -> None:
         """Remember who works on this run; a process that has ended already is remembered as gone."""
         note_process(self._process_file(job), pid)
+
+    def put_off(self, job: str) -> None:
+        """Nobody works on it yet; somebody is to."""
+        write(self._process_file(job), {"pid": 0, "started": None})
+
+    def is_put_off(self, job: str) -> bool:
+        path = self._process_file(job)
+        return path.is_file() and read(path)["pid"] == 0
 
     def process(self, job: str) -> psutil.Process | None:
         """The live process of this job, or None."""

@@ -155,7 +155,8 @@ def _points_words(run: Run, steps: int, sampled: list[int], measured: int) -> st
         0: "No chats were set aside for validation, so there is no quick look.",
     }
     quick = words.get(chats, f"A quick look on the same {chats} validation chats, with 95 % intervals.")
-    return f"{quick} On the test chats, for the Compare tab, {measured} of {steps} are measured."
+    waits = " Measuring goes on when that of other runs is done." if run.is_put_off(MEASURE) else ""
+    return f"{quick} On the test chats, for the Compare tab, {measured} of {steps} are measured.{waits}"
 
 
 def _point(run: Run, step: int, sampled: bool) -> str:

@@ -172,7 +172,8 @@ def _nothing(words: str) -> tuple[object, ...]:
 def _look(run: Run, seen: object) -> tuple[object, ...] | object:
     """Everything on the screen, or nothing where nothing has changed since `seen`."""
     progress, measuring, measured = run.progress(), run.measuring(), run.measured()
-    place, busy, sampled = line.place(run), run.alive(MEASURE), run.measured(SAMPLED)
+    place, sampled = line.place(run), run.measured(SAMPLED)
+    busy = run.alive(MEASURE) or run.is_put_off(MEASURE)
     steps = [checkpoint.step for checkpoint in run.checkpoints()]
     told = (progress.state, progress.step, progress.updated, silent_minutes(progress), len(progress.loss_curve), place)
     now = (run.id, progress.message, *told, busy, measuring, sampled, measured, steps)

@@ -193,9 +193,9 @@ def _plan_html(settings: Settings, chats: Chats | None, key: str, *chosen: Any) 
     except Refused as refusal:
         return problems_html(refusal.problems)
     sentences = forecast(plan, chats.dataset, base_models=settings.base_model).consequences
-    ahead = len(line.order(settings.runs)) + (line.training(settings.runs) is not None)
+    ahead = len(line.order(settings.runs)) + len(line.training(settings.runs))
     if ahead:
-        sentences = (f"{ahead} other {'run is' if ahead == 1 else 'runs are'} ahead of it on this machine.", *sentences)
+        sentences = (f"{ahead} other {'run is' if ahead == 1 else 'runs are'} ahead of it.", *sentences)
     return tag("ul", "".join(tag("li", escape(sentence)) for sentence in sentences), class_="plain")
 
 
