@@ -1,4 +1,4 @@
-"""A soak: many tiny runs go through the line, and nothing is left of them: no process, handle, thread, temporary file or memory.
+"""A soak: many tiny runs go through the line, and nothing is left of them: no process, handle, thread, temporary file, memory or disk.
 
 Five in every test run; `TUNEPROOF_SOAK=200 python -m pytest -s tests/test_soak.py` for as many as one likes.
 """
@@ -39,6 +39,11 @@ def working(root: Path) -> list[psutil.Process]:
     return [one for one in psutil.process_iter(["cmdline"]) if str(root) in " ".join(one.info["cmdline"] or [])]
 
 
+def size(run: Run) -> int:
+    """Bytes that a run keeps."""
+    return sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
+
+
 def until_over(runs: list[Run]) -> None:
     """Look at the line and at every run that is not over as the app does, until all are over and measured."""
     root, left, end = runs[0].folder.parent, list(runs), time.monotonic() + PATIENCE
@@ -73,6 +78,8 @@ def test_many_runs_go_through_the_line_and_leave_nothing_behind(
     assert working(root) == [] and list(temporary.iterdir()) == []
     assert last["handles"] <= first["handles"] and last["threads"] <= first["threads"]
     assert last["bytes"] < first["bytes"] + GROWTH
+    sizes = [size(run) for run in runs]
+    assert max(sizes) < 1.05 * min(sizes) and not [*root.rglob("*.pt"), *root.rglob(".*.json.*")]
     for run in runs:
         jobs.discard(run)
     assert {path.name for path in root.iterdir()} == {".line.lock", ".turns.json"}
