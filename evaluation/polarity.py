@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from evaluation import stems
 from evaluation.lexicon import DENIALS, FUNCTION, NEGATIONS
 
 SCOPE = 5  # how many words after "not" it still denies
@@ -70,17 +71,9 @@ def read(text: str) -> tuple[Sentence, ...]:
     return tuple(sentence for sentence in sentences if sentence.words)
 
 
-@lru_cache(maxsize=65536)
 def stem(word: str) -> str:
-    """Porter's stem of a word in small letters."""
-    return str(_stemmer().stem(word)) if len(word) < 64 else word
-
-
-@cache
-def _stemmer():  # type: ignore[no-untyped-def]
-    from nltk.stem.porter import PorterStemmer  # here, because nltk takes a second to import
-
-    return PorterStemmer()
+    """Porter's stem of a word in small letters; what is longer than any word stays as it is."""
+    return stems.stem(word) if len(word) < 64 else word
 
 
 @cache

@@ -19,6 +19,8 @@ from typing import Any
 
 from rouge_score import scoring, tokenize
 
+from evaluation import stems
+
 ROUGE = "rouge_score-0.1.2+stemmer+sentences-1+max"
 """Version string for signatures: the authority, its stemmer, our sentence rule, and how several references count."""
 
@@ -65,25 +67,14 @@ class _Words:
     sentences: tuple[_Words, ...] = ()
 
 
-@lru_cache(maxsize=1)
-def _stemmer() -> Any:
-    """Porter's stemmer as rouge_score uses it, remembering stems. Importing nltk takes seconds, so not at import."""
-    from nltk.stem.porter import PorterStemmer
-
-    class Remembering:
-        stem = staticmethod(lru_cache(maxsize=65_536)(PorterStemmer().stem))
-
-    return Remembering()
-
-
 def stem(word: str) -> str:
     """A word of a-z and 0-9 as rouge_score counts it, which stems nothing of three letters or less."""
-    return str(_stemmer().stem(word)) if len(word) > 3 else word
+    return stems.stem(word) if len(word) > 3 else word
 
 
 @lru_cache(maxsize=4096)  # a few kB each: the references of a test split are met again at every checkpoint
 def _words(text: str) -> _Words:
-    lines = [tokenize.tokenize(line, _stemmer()) for line in one_sentence_a_line(text).split("\n")]
+    lines = [tokenize.tokenize(line, stems) for line in one_sentence_a_line(text).split("\n")]
     whole = [token for line in lines for token in line]
     return _counted(whole, tuple(_counted(line) for line in lines if line))
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
@@ -12,6 +15,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from evaluation.rouge import ROUGE, ROUGE_SCORES, one_sentence_a_line, rouge
 from evaluation.rouge_many import COLUMNS, rouge_many
 
+ROOT = Path(__file__).resolve().parents[1]
 AUTHORITY = RougeScorer(list(ROUGE_SCORES), use_stemmer=True)
 
 PAIRS = [
@@ -119,3 +123,23 @@ def test_sentences_are_cut_by_the_stated_rule() -> None:
 
 def test_the_version_string_names_the_installed_authority() -> None:
     assert ROUGE.startswith(f"rouge_score-{version('rouge_score')}+stemmer")
+
+
+SLOW_TORCH = "import time; time.sleep(4); Tensor = type('Tensor', (), {})"
+HALF_WAY = """
+import sys, threading, time
+sys.path.insert(0, sys.argv[1])
+thread = threading.Thread(target=__import__, args=("torch",))
+thread.start()
+while "torch" not in sys.modules:
+    time.sleep(0.01)
+from evaluation.rouge import rouge
+print(rouge("The orders came.", ["The order came."])["rouge1"])
+"""
+
+
+def test_a_text_can_be_scored_while_another_thread_is_half_way_through_importing_torch(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text(SLOW_TORCH)
+    command = [sys.executable, "-c", HALF_WAY, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "100.0", done.stderr
