@@ -51,6 +51,9 @@ def test_whoever_may_resume_is_told_from_where_and_whoever_may_not_is_told_why(r
     assert "cannot be resumed. It would end the same way" in shown(
         run, State(FAILED, no_resume="It would end the same way again.")
     )
+    run.note_process(TRAIN, os.getpid())
+    ending = shown(run, State(CANCELLED))
+    assert "just ending; then it can be resumed" in ending and "cannot" not in ending
     assert "esume" not in shown(run, State(FINISHED, message="Finished."))
 
 

@@ -200,6 +200,24 @@ def test_a_plan_over_the_quota_is_refused_with_every_reason_and_nothing_is_begun
     assert "steps of 8 pairs" in handler(settings, "foresee")(found, "ben", *chosen())
 
 
+def test_the_sample_read_at_first_cannot_take_the_place_of_chats_chosen_meanwhile(settings):
+    reads = [one for one in build(settings).fns.values() if one.name == "take" and len(one.targets) > 1]
+    assert [one.trigger_mode for one in reads] == ["always_last"], "one listener: what is asked last comes last"
+    assert {event for _, event in reads[0].targets} == {"load", "change", "submit"}
+
+
+def test_start_pressed_twice_begins_one_run_and_pressed_later_another(settings, chats, monkeypatch):
+    busy = create(settings.runs, PLAN, chats, "first", "ben")
+    busy.note_process(TRAIN, os.getpid())
+    busy.write_state(State(RUNNING))
+    begin, found = handler(settings, "begin"), upload_panel.Chats(chats)
+    first, second = (begin(found, "ada", *chosen(), name)[0] for name in ("mine", ""))
+    other, _ = begin(found, "ada", *chosen(method="lora"), "")
+    assert first == second != other and [run.id for run in line.order(settings.runs)] == [first, other]
+    monkeypatch.setattr(tune_tab, "AGAIN", 0.0)
+    assert begin(found, "ada", *chosen(method="lora"), "")[0] not in (first, other)
+
+
 def test_a_run_refused_for_a_missing_tracker_leaves_nothing_behind(settings, chats):
     with pytest.raises(gr.Error, match="no tracker nobody"):
         handler(replace(settings, trackers=("nobody",)), "begin")(upload_panel.Chats(chats), "ada", *chosen(), "first")
@@ -213,13 +231,15 @@ def test_the_plan_shows_a_timed_time_once_steps_were_timed_and_not_while_a_run_t
     busy = create(settings.runs, PLAN, chats, "first", "ben")
     busy.note_process(TRAIN, os.getpid())
     busy.write_state(State(RUNNING))
-    time_steps(found, key, *tiny)
+    time_steps(True, found, key, *tiny)
     assert "by an estimate from its size" in foresee(found, key, *tiny)
     busy.write_state(State(FINISHED))
-    time_steps(found, key, *tiny)
+    time_steps(False, found, key, *tiny)  # for whoever has not opened the tab
+    assert "by an estimate from its size" in foresee(found, key, *tiny)
+    time_steps(True, found, key, *tiny)
     assert "by a few steps timed on these chats" in foresee(found, key, *tiny)
-    time_steps(None, key, *tiny)
-    time_steps(found, key, *chosen(model="/nowhere"))  # what cannot be is said by the plan alone
+    time_steps(True, None, key, *tiny)
+    time_steps(True, found, key, *chosen(model="/nowhere"))  # what cannot be is said by the plan alone
 
 
 def test_a_run_is_not_resumed_into_a_line_that_is_full_of_its_owners_runs(settings, chats):

@@ -14,7 +14,7 @@ from sharing.sheet import chart_html, tag
 from tuning import jobs
 from tuning.forecast import in_words
 from tuning.line import Place
-from tuning.runs import FINISHED, MEASURE, RUNNING, SAMPLED, TESTED, WAITING, WAITS, Progress, Run
+from tuning.runs import FINISHED, MEASURE, RUNNING, SAMPLED, TESTED, TRAIN, WAITING, WAITS, Progress, Run
 
 SILENCE = 3  # minutes without a heartbeat that are told
 Measuring = tuple[int, int, int, str] | None
@@ -82,6 +82,8 @@ def _advice(run: Run, progress: Progress) -> str:
         return f"You may close this page: the run {goes_on}, and this address shows it again."
     if progress.state == FINISHED:
         return ""
+    if run.alive(TRAIN):
+        return "Its process is just ending; then it can be resumed."
     if why := jobs.no_resume(run):
         return f"It cannot be resumed. {why}"
     step = run.resume_step()

@@ -17,7 +17,7 @@ from dialogues.dialogue import Problem, Refused
 from sharing.parcel import pack
 from sharing.sheet import tag
 from tuning import jobs, line
-from tuning.runs import FINISHED, MEASURE, SAMPLED, Run, RunRefused, open_run, owner_digest
+from tuning.runs import FINISHED, MEASURE, SAMPLED, TRAIN, Run, RunRefused, open_run, owner_digest
 from ui import compare_tab
 from ui.look import QUIET, proof, sheet_box
 from ui.refusals import as_messages
@@ -173,10 +173,11 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
     """Everything on the screen, or nothing where nothing has changed since `seen`."""
     progress, measuring, measured = run.progress(), run.measuring(), run.measured()
     place, sampled = line.place(run), run.measured(SAMPLED)
-    busy = run.alive(MEASURE) or run.is_put_off(MEASURE)
+    ending = progress.over and run.alive(TRAIN)  # Resume waits for it
+    busy = ending or run.alive(MEASURE) or run.is_put_off(MEASURE)
     steps = [checkpoint.step for checkpoint in run.checkpoints()]
     told = (progress.state, progress.step, progress.updated, silent_minutes(progress), len(progress.loss_curve), place)
-    now = (run.id, progress.message, *told, busy, measuring, sampled, measured, steps)
+    now = (run.id, progress.message, *told, ending, busy, measuring, sampled, measured, steps)
     if now == seen:
         return gr.skip()
     over = progress.over and not busy

@@ -20,7 +20,7 @@ from tuning import jobs, line
 from tuning.accelerator import no_qlora
 from tuning.forecast import forecast, time_step
 from tuning.plan import FULL, LORA, QLORA, SIZES, Plan, PlanRefused, disk_bytes, known_parameters, propose
-from tuning.runs import create, list_runs
+from tuning.runs import Run, create, list_runs
 from ui.look import LATEST, QUIET, proof, sheet_box
 from ui.prompt_tab import BASE_CHOICES
 from ui.refusals import as_messages, problems_html
@@ -36,6 +36,7 @@ PRIVACY = (
 PRECISIONS = [("chosen for you", ""), ("bf16", "bf16"), ("fp32", "fp32"), ("fp16", "fp16")]
 METHODS = [("All weights", FULL), ("LoRA", LORA)]
 OWN_FIELDS = {"steps": "Steps", "batch_size": "Pairs a step", "learning_rate": "Learning rate"}
+AGAIN = 5.0  # seconds within which the same start is a finger that was too quick
 LONGEST_NAME = 80  # characters of a run's name
 
 
@@ -94,24 +95,31 @@ def _wire_plan(
     def foresee(found: Chats | None, key: str, *chosen: Any) -> str:
         return proof(_plan_html(settings, found, key, *chosen))
 
-    def time_steps(found: Chats | None, key: str, *chosen: Any) -> None:
-        _time_steps(settings, found, *chosen)
+    def time_steps(seen: bool, found: Chats | None, key: str, *chosen: Any) -> None:
+        if seen:
+            _time_steps(settings, found, *chosen)
 
     def timed(event: Any) -> None:
         """What is shown in the end is foreseen anew, from what is chosen then: it may have changed while steps were timed."""
-        event.then(time_steps, given, None, concurrency_limit=1, **LATEST).then(foresee, **shown)
+        event.then(time_steps, [opened, *given], None, concurrency_limit=1, **LATEST).then(foresee, **shown)
 
+    opened = gr.State(False)  # whoever only looks at the other tabs has no steps timed
     shown: dict[str, Any] = {"inputs": given, "outputs": choices.consequences, **LATEST}
     read: dict[str, Any] = {"fn": take, "inputs": files.given, "outputs": [chats, *files.told]}
-    came = [files.source.change, files.file.change, files.test_file.change, *(box.submit for box in files.columns)]
-    demo.load(**read, api_visibility="private").then(foresee, **shown)
+    came = [
+        demo.load,
+        files.source.change,
+        files.file.change,
+        files.test_file.change,
+        *(box.submit for box in files.columns),
+    ]
     demo.load(_methods, None, choices.picked[1], **QUIET)
-    # One listener for all, so that what is still being read cannot overwrite a later choice.
+    # One listener for all, so that what is still being read, at first the sample, cannot overwrite a later choice.
     timed(gr.on(came, **read, trigger_mode="always_last", api_visibility="private").then(foresee, **shown))
     typed = [event for box in choices.typed for event in (box.blur, box.submit)]
     chosen = [*(widget.change for widget in choices.picked), *typed]
     timed(gr.on(chosen, foresee, **shown))
-    timed(tab.select(foresee, **shown))
+    timed(tab.select(lambda: True, None, opened, **LATEST).then(foresee, **shown))
 
 
 def _methods() -> gr.Radio:
@@ -123,14 +131,22 @@ def _wire_start(settings: Settings, start: gr.Button, given: list[Any], name: gr
     def begin(found: Chats | None, key: str, *rest: Any) -> tuple[str, str]:
         *chosen, title = rest
         with as_messages("Not started"):
-            plan = _allowed(settings, found, key, *chosen)
-            jobs.check_trackers(settings.trackers)
-            dataset = found.dataset if found else settings.sample_set()
-            run = create(settings.runs, plan, dataset, (title or "").strip()[:LONGEST_NAME] or dataset.name, key)
-            jobs.enqueue(run, forecast(plan, dataset, base_models=settings.base_model).seconds, settings.trackers)
-        return run.id, ""
+            return _begun(settings, found, key, (title or "").strip()[:LONGEST_NAME], *chosen).id, ""
 
     start.click(begin, [*given, name], [started, name], api_visibility="private", concurrency_limit=1)
+
+
+def _begun(settings: Settings, found: Chats | None, key: str, title: str, *chosen: Any) -> Run:
+    """The run, in line. A second press that only came too soon after the first finds the run of that one."""
+    plan = _allowed(settings, found, key, *chosen)
+    jobs.check_trackers(settings.trackers)
+    dataset = found.dataset if found else settings.sample_set()
+    for run in list_runs(settings.runs, key)[:1]:
+        if time.time() - run.record.created < AGAIN and run.plan == plan and run.dataset.digest == dataset.digest:
+            return run
+    run = create(settings.runs, plan, dataset, title or dataset.name, key)
+    jobs.enqueue(run, forecast(plan, dataset, base_models=settings.base_model).seconds, settings.trackers)
+    return run
 
 
 def _plan(
