@@ -103,7 +103,12 @@ def _wire_look(settings: Settings, view: View) -> Callable[[Any], None]:
 
     timer.tick(look, [view.picker, last], shown, **SOON)
     view.picker.change(first_look, view.picker, shown, **SOON).then(None, view.picker, None, js=REMEMBER, **SOON)
-    return lambda event: event.then(first_look, view.picker, shown, **SOON)
+
+    def looked_at(event: Any) -> None:
+        for ended in (event.success, event.failure):  # `then` alone does not come after a refusal
+            ended(first_look, view.picker, shown, **SOON)
+
+    return looked_at
 
 
 def _wire_actions(settings: Settings, view: View, owner: gr.BrowserState, looked_at: Callable[[Any], None]) -> None:
@@ -125,7 +130,7 @@ def _wire_actions(settings: Settings, view: View, owner: gr.BrowserState, looked
     view.picker.change(lambda: gr.Button(visible=False), None, view.sure, **SOON)
     for button, action in ((stop, "cancel"), (resume, "resume"), (again, "measure"), (view.sure, "delete")):
         asked = [view.picker, owner]
-        looked_at(button.click(partial(act, action), asked, view.picker, api_visibility="private"))
+        looked_at(button.click(partial(act, action), asked, view.picker, **QUIET))
 
 
 def _wire_parcel(settings: Settings, view: View, owner: gr.BrowserState) -> None:
