@@ -2,8 +2,9 @@
 
 Texts are made from the sample chats that ship: each summary is a reference with words dropped and repeated. Three parts:
 ROUGE-1/2/L/Lsum with a 1,000-fold bootstrap, ours and rouge_score's with its BootstrapAggregator after each other in every
-round, in one process, in CPU-seconds, stems forgotten before each round, results compared; the grounding check; and every
-score of 20 checkpoints on one set of chats, the way a run is measured.
+round, in one process, in CPU-seconds, stems forgotten before each round, results compared; the grounding check, where
+chats come again and where each summary has a chat of its own; and every score of 20 checkpoints on one set of chats, the
+way a run is measured. The last two forget all chats and texts before each round.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
@@ -29,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from dialogues.dialogue import SPLITS, Dataset, Example
 from evaluation import stems
 from evaluation.grounding import check
-from evaluation.measure import score
+from evaluation.measure import score_all
+from evaluation.reference_lines import forget
 from evaluation.rouge import ROUGE_SCORES, one_sentence_a_line
 from evaluation.rouge_many import rouge_many
 from evaluation.significance import Interval, intervals
@@ -48,8 +51,8 @@ def main() -> None:
     data = Dataset.load(SHIPPED)
     chats = [example for split in SPLITS for example in data.splits[split]]
     rouge_part(given.size, given.rounds, chats)
-    grounding_part(given.size, chats)
-    checkpoints_part(given.size // CHECKPOINTS, chats)
+    grounding_part(given.size, given.rounds, chats)
+    checkpoints_part(given.size // CHECKPOINTS, given.rounds, chats)
 
 
 def varied(text: str, rng: random.Random) -> str:
@@ -117,20 +120,31 @@ def largest_difference(pairs: Sequence[Pair], scores: Sequence[Any], table: Any,
     return max(float(np.abs(expected - table).max()), *ends)
 
 
-def grounding_part(size: int, chats: Sequence[Example]) -> None:
+def grounding_part(size: int, rounds: int, chats: Sequence[Example]) -> None:
     rng = random.Random(1)
-    work = [(varied(example.references[0], rng), example.dialogue) for example in islice(cycle(chats), size)]
-    seconds, _ = timed(lambda: [check(text, chat) for text, chat in tqdm(work, "grounding", disable=None)])
-    words = np.mean([sum(len(turn.text.split()) for turn in chat.turns) for _, chat in work])
-    print(f"\nGrounding of {size:,} summaries of chats of {words:.0f} words: {seconds:.1f} CPU-seconds")
+    again = [(varied(example.references[0], rng), example.dialogue) for example in islice(cycle(chats), size)]
+    apart = [(text, replace(chat, id=str(at))) for at, (text, chat) in enumerate(again)]
+    words = np.mean([sum(len(turn.text.split()) for turn in chat.turns) for _, chat in again])
+    for of, work in ((f"{len(chats)} chats", again), ("as many chats", apart)):
+        seconds = forgetful(rounds, lambda work=work: [check(*one) for one in tqdm(work, "grounding", disable=None)])
+        print(f"\nGrounding of {size:,} summaries of {of} of {words:.0f} words: {spread(seconds)} CPU-seconds")
 
 
-def checkpoints_part(size: int, chats: Sequence[Example]) -> None:
+def checkpoints_part(size: int, rounds: int, chats: Sequence[Example]) -> None:
     rng = random.Random(2)
     test = list(islice(cycle(chats), size))
-    work = [(varied(example.references[0], rng), example) for _ in range(CHECKPOINTS) for example in test]
-    seconds, _ = timed(lambda: [score(*one) for one in tqdm(work, "scores", disable=None)])
-    print(f"Every score of {CHECKPOINTS} checkpoints × {size:,} chats: {seconds:.1f} CPU-seconds")
+    work = [[varied(example.references[0], rng) for example in test] for _ in range(CHECKPOINTS)]
+    seconds = forgetful(rounds, lambda: [score_all(texts, test) for texts in tqdm(work, "checkpoints", disable=None)])
+    print(f"Every score of {CHECKPOINTS} checkpoints × {size:,} chats: {spread(seconds)} CPU-seconds")
+
+
+def forgetful(rounds: int, work: Callable[[], Any]) -> list[float]:
+    """Seconds of each round; what was kept of chats and texts is thrown away before it."""
+    seconds = []
+    for _ in range(rounds):
+        forget()
+        seconds.append(timed(work)[0])
+    return seconds
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:

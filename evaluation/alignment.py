@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from evaluation.evidence import Chat
 from evaluation.lexicon import REPORTING, SIDES
@@ -33,6 +33,7 @@ class Alignment:
     heard: int | None = None  # the other speaker's turn that holds most of it
 
 
+@lru_cache(maxsize=64)  # two checks of a summary ask the same of each of its sentences
 def align(sentence: Sentence, chat: Chat) -> Alignment:
     """Hold one sentence against the chat; the speakers' own names are no content."""
     words = [word for word in sentence.words if word.content and word.plain not in chat.spoken_by]

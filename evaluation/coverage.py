@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dialogues.dialogue import Dialogue, Turn
-from evaluation.evidence import Chat, indexed
+from evaluation.evidence import Chat, vocabulary
 from evaluation.lexicon import REPORTING
 from evaluation.mentions import AMOUNT, DATE, ID, NUMBER, spot
 from evaluation.polarity import Sentence, read
@@ -82,7 +82,7 @@ def kept_of(summary: str, wanted: Iterable[Fact]) -> Coverage:
 def _held(summary: str) -> tuple[Chat, frozenset[tuple[str, str]]]:
     """A summary as something to look words up in, and the values it names."""
     values = frozenset((mention.kind, key) for mention in spot(summary) for key in mention.keys)
-    return indexed(Dialogue("", (Turn("", summary),))), values
+    return vocabulary(summary), values
 
 
 @lru_cache(maxsize=4096)  # the references of a test split are met again at every checkpoint

@@ -34,7 +34,7 @@ def _judge_denial(sentence: Sentence, cue: int, scope: tuple[int, ...], chat: Ch
         return verdict(span, NEGATION, SUPPORTED, turn, f"The chat denies it too (turn {turn + 1}).")
     if quiet:  # chats say in many ways that a thing is lacking or beyond somebody: silence proves nothing
         return None
-    stated = [turn for turn, _, _ in chat.sentences.get(stems[0], ())]
+    stated = [turn for turn, _, _ in chat.sentences_with(stems[0])]
     if around and (told or (stated and not all(turn in chat.negating for turn in around))):
         turn = chat.best_turns(sentence.stems, among=stated or around)[0]
         return verdict(span, NEGATION, CONTRADICTED, turn, f"The chat says it without “{word.text}” (turn {turn + 1}).")
@@ -52,7 +52,7 @@ _UNABLE = frozenset(["cannot", "cant", "couldnt", "couldn"])
 
 def _denied_turns(stems: Sequence[str], chat: Chat) -> list[int]:
     """Turns that deny one of these words: with a negation near it, by answering no, or as its opposite (`unavailable`)."""
-    filed = [(stemmed, *entry) for stemmed in stems for entry in chat.sentences.get(stemmed, ())]
+    filed = [(stemmed, *entry) for stemmed in stems for entry in chat.sentences_with(stemmed)]
     turns = [turn for stemmed, turn, said, denied in filed if said.denies_word(stemmed) or (denied and said.question)]
     return turns + [
         turn for prefix in ("un", "in", "im", "dis", "ir") for turn in chat.turns_of.get(prefix + stems[0], ())
@@ -66,7 +66,7 @@ def _judge_statement(sentence: Sentence, chat: Chat) -> Iterator[Verdict]:
     for place, word in enumerate(sentence.words):
         if not any(near.plain in _AUXILIARIES for near in sentence.words[max(0, place - 2) : place]):
             continue
-        filed = chat.sentences.get(word.stem, ()) if word.content and word.stem not in _telling() else ()
+        filed = chat.sentences_with(word.stem) if word.content and word.stem not in _telling() else []
         if not filed or sentence.denies_word(word.stem) or _softened(word, sentence):
             continue
         direct = [turn for turn, said, _ in filed if _directly_denied(word.stem, said)]
@@ -113,7 +113,7 @@ def _judge_opposites(sentence: Sentence, chat: Chat) -> Iterator[Verdict]:
         others = _opposites().get(word.stem)
         if not others or not word.content or chat.turns_of.get(word.stem) or sentence.denies_word(word.stem):
             continue
-        said = [(turn, there) for other in sorted(others) for turn, there, _ in chat.sentences.get(other, ())]
+        said = [(turn, there) for other in sorted(others) for turn, there, _ in chat.sentences_with(other)]
         about = [(turn, there) for turn, there in said if sentence.stems & there.stems and not there.cues]
         if about and len(about) == len(said):
             turn, there = about[0]

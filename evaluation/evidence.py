@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import pairwise
 
-from dialogues.dialogue import Dialogue
+from dialogues.dialogue import Dialogue, Turn
 from evaluation.lexicon import NO, PARAPHRASES, YES
 from evaluation.mentions import AMOUNT, DATE, ID, NUMBER, Mention, spot
 from evaluation.numerals import number_key
@@ -45,6 +45,11 @@ class Said:
     lead: str
 
 
+Filed = tuple[
+    int, Sentence, bool | None
+]  # its turn, and what it says of its words: denied, stated (False) or open (None)
+
+
 @dataclass(eq=False, slots=True)
 class Chat:
     """What a chat says, ready to be asked. Turns are 0-based; a turn's speaker counts among its words."""
@@ -57,10 +62,11 @@ class Chat:
     spoken_by: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     values: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))  # (kind, key) -> turns
     said: list[Said] = field(default_factory=list)
-    sentences: dict[str, list[tuple[int, Sentence, bool | None]]] = field(default_factory=lambda: defaultdict(list))
+    sentences: list[Filed] = field(default_factory=list)
     by_initial: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     negating: set[int] = field(default_factory=set)  # turns with a "not"
     denying: set[int] = field(default_factory=set)  # those, and turns with a word such as "failed"
+    looked_up: dict[str, list[int]] = field(default_factory=dict)  # what `turns_with` has found, which takes a while
 
     def weight(self, stemmed: str) -> float:
         """How telling a word is here: 0 when the chat lacks it, less the more turns hold it."""
@@ -77,8 +83,17 @@ class Chat:
                     scores[turn] = scores.get(turn, 0.0) + weight
         return sorted(scores, key=lambda turn: (-scores[turn], turn))[:top]
 
+    def sentences_with(self, stemmed: str) -> list[Filed]:
+        """The sentences with a content word of this stem, in order; few are asked for, so they are filed nowhere."""
+        return [entry for entry in self.sentences if stemmed in entry[1].stems] if stemmed in self.turns_of else []
+
     def turns_with(self, word: str) -> list[int]:
         """Turns that hold a word in small letters, a derivation, a paraphrase, a misspelling or a run-together of it."""
+        if word not in self.looked_up:
+            self.looked_up[word] = self._look_up(word)
+        return self.looked_up[word]
+
+    def _look_up(self, word: str) -> list[int]:
         stemmed = stem(word)
         for form in (word, stemmed):
             if form in self.turns_of:
@@ -93,33 +108,45 @@ class Chat:
         return bool(self.turns_with(word)) or (len(word) >= 4 and word in self.text)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def index(dialogue: Dialogue) -> Chat:
     """Read a chat once; the last 512 chats stay in memory, some 300 MB of short ones."""
     return indexed(dialogue)
 
 
 def indexed(dialogue: Dialogue) -> Chat:
-    """The same for what will not be asked about again, such as a summary: it takes no chat's place in memory."""
+    """The same for what will not be asked about again: it takes no chat's place in memory."""
     chat = Chat(len(dialogue.turns), "\n".join(f"{turn.speaker} {turn.text}" for turn in dialogue.turns).casefold())
-    texts = [turn.text for turn in dialogue.turns]
-    for number, turn in enumerate(dialogue.turns):
-        sentences = read(turn.text)
-        words = [part for match in _ALNUM.finditer(turn.text) for part in _parts(match[0])]
-        plain = {word.plain for sentence in sentences for word in sentence.words} | set(words)
-        speaker = [match[0].casefold() for match in _ALNUM.finditer(turn.speaker)]
-        for word in {*plain, *map(stem, plain), *speaker, *map(stem, speaker)}:
-            chat.turns_of[word].append(number)
-        for word in plain | set(speaker):
-            chat.by_initial[word[:1]].add(word)
+    replies = [*(turn.text for turn in dialogue.turns[1:]), ""]
+    for number, (turn, reply) in enumerate(zip(dialogue.turns, replies, strict=False)):
+        words = _note_words(chat, number, turn)
         chat.spoken_by[turn.speaker.strip("#").casefold()].append(number)
-        _note_sentences(chat, number, sentences, texts[number + 1] if number + 1 < len(texts) else "")
+        _note_sentences(chat, number, read(turn.text), reply)
         _note_values(chat, number, turn.text, words)
     return chat
 
 
+def vocabulary(text: str) -> Chat:
+    """A summary as something to look words up in, and nothing else: it knows of no speaker, value or sentence."""
+    chat = Chat(1, f" {text}".casefold())
+    _note_words(chat, 0, Turn("", text))
+    return chat
+
+
+def _note_words(chat: Chat, number: int, turn: Turn) -> list[str]:
+    """File every word of a turn and of its speaker's name under itself and its stem; the words of the text, in order."""
+    words = [part for match in _ALNUM.findall(turn.text) for part in _parts(match)]
+    plain = {word.plain for sentence in read(turn.text) for word in sentence.words}
+    plain.update(words, map(str.casefold, _ALNUM.findall(turn.speaker)))
+    for word in {*plain, *map(stem, plain)}:
+        chat.turns_of[word].append(number)
+    for word in plain:
+        chat.by_initial[word[:1]].add(word)
+    return words
+
+
 def _note_sentences(chat: Chat, number: int, sentences: tuple[Sentence, ...], reply: str) -> None:
-    """File each sentence under its words, with what it says of them: denied (True), stated (False) or open (None)."""
+    """Keep each sentence with what it says of its words."""
     answer = [match[0].casefold() for _, match in zip(range(3), _ALNUM.finditer(reply[:80]), strict=False)]
     replied = True if set(answer[:2]) & NO else False if set(answer[:1]) & YES else None
     for place, sentence in enumerate(sentences):
@@ -127,10 +154,9 @@ def _note_sentences(chat: Chat, number: int, sentences: tuple[Sentence, ...], re
         denied = True if sentence.denies else (replied if asked else None) if sentence.question else False
         if sentence.cues:
             chat.negating.add(number)
-        if sentence.denies or denied:
+        if denied:
             chat.denying.add(number)
-        for stemmed in sentence.stems:
-            chat.sentences[stemmed].append((number, sentence, denied))
+        chat.sentences.append((number, sentence, denied))
 
 
 def _note_values(chat: Chat, number: int, text: str, words: list[str]) -> None:
@@ -151,9 +177,13 @@ def _note_values(chat: Chat, number: int, text: str, words: list[str]) -> None:
     if _DIGIT.search(text):
         parts = re.findall(r"\d{1,15}(?:\.\d{1,4})", text) + re.findall(r"\d{1,15}", text)
         keys |= {(NUMBER, number_key(float(part))) for part in parts}
-        for length in range(1, 5):
-            joined = ("".join(words[place : place + length]) for place in range(len(words) - length + 1))
-            keys |= {(ID, word) for word in joined if _DIGIT.search(word)}
+        for place in (place for place, word in enumerate(words) if _DIGIT.search(word)):
+            starts = range(max(0, place - 3), place + 1)
+            keys |= {
+                (ID, "".join(words[start:end]))
+                for start in starts
+                for end in range(place + 1, min(start + 4, len(words)) + 1)
+            }
     for key in keys:
         chat.values[key].append(number)
 
@@ -198,8 +228,15 @@ def _derivations(word: str, by_initial: dict[str, set[str]]) -> list[str]:
     )
 
 
+def _shared(word: str, other: str) -> int:
+    """How many letters both begin with."""
+    return next((n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+
+
 def _akin(word: str, other: str) -> bool:
-    shared = next((n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+    if word[:4] != other[:4]:
+        return False
+    shared = _shared(word, other)
     return shared >= 5 or (shared >= 4 and shared >= min(len(word), len(other)) - 1 and max(len(word), len(other)) <= 8)
 
 
@@ -207,7 +244,7 @@ def _one_letter_off(word: str, other: str) -> bool:
     """One letter changed, missing, added or swapped with the next, in words of five letters or more."""
     if min(len(word), len(other)) < 5 or abs(len(word) - len(other)) > 1:
         return False
-    at = next((n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other)))
+    at = _shared(word, other)
     if (
         word[at + 2 :] == other[at + 2 :] and word[at : at + 2] == other[at : at + 2][::-1]
     ):  # two letters in each other's place

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from math import isnan
 from pathlib import Path
 
 from dialogues.dialogue import Dataset, Dialogue, Example, Refused
@@ -15,8 +17,9 @@ from evaluation.grounding import check, unsupported
 from evaluation.overlap import OVERLAP, copying, lengths, overlap
 from evaluation.report import VERSION, ExampleResult, Report, Signature, Verdict
 from evaluation.rouge import ROUGE, rouge
+from evaluation.rouge_many import COLUMNS, rouge_many
 from evaluation.support import SUPPORT, of
-from prompting.model import Decoding, Summarizer, Summary, load
+from prompting.model import Decoding, Summarizer, load
 from prompting.template import Template
 from tuning.runs import SAMPLED, TESTED, Run
 
@@ -27,6 +30,7 @@ POLL_SECONDS = 2.0
 NICE = 10  # measuring makes way for training and for the screen
 
 Progress = Callable[[int, int], None]
+Scored = tuple[dict[str, float | None], tuple[Verdict, ...]]
 
 
 def measure(
@@ -46,36 +50,54 @@ def measure(
     examples = dataset.splits[split]
     prompts = [template.render(example.dialogue) for example in examples]
     summaries = summarizer.summarize(prompts, decoding, progress)
-    signature = Signature(
+    signature = _signature(dataset, split, template, decoding, f"{summarizer.name}@{summarizer.digest}")
+    results = [
+        ExampleResult(example.dialogue.id, one.text, *found, one.input_truncated, one.output_truncated)
+        for example, one, found in zip(
+            examples, summaries, score_all([one.text for one in summaries], examples), strict=True
+        )
+    ]
+    return Report(run, step, signature, tuple(results))
+
+
+def _signature(dataset: Dataset, split: str, template: Template, decoding: Decoding, model: str) -> Signature:
+    return Signature(
         data=dataset.digest,
         data_name=dataset.name,
         split=split,
-        n=len(examples),
+        n=len(dataset.splits[split]),
         template=template.pattern,
         decoding=decoding.signature,
         metrics=METRICS,
-        model=f"{summarizer.name}@{summarizer.digest}",
+        model=model,
         version=VERSION,
     )
-    return Report(run, step, signature, tuple(map(_result, examples, summaries)))
 
 
-def text_scores(summary: str, references: Sequence[str]) -> dict[str, float | None]:
-    """What reference lines are drawn from too: ROUGE (rouge.py) and lengths (overlap.py). Without a reference, all but `length` are None."""
-    return {**rouge(summary, references), **lengths(summary, references)}
+def score(summary: str, example: Example) -> Scored:
+    """`score_all` of one."""
+    return _score(summary, example, rouge(summary, example.references))
 
 
-def score(summary: str, example: Example) -> tuple[dict[str, float | None], tuple[Verdict, ...]]:
-    """Every score of one summary and what the chat says about its spans.
+def score_all(summaries: Sequence[str], examples: Sequence[Example]) -> list[Scored]:
+    """Every score of each summary, and what its chat says about its spans.
 
     `unsupported` counts verdicts, `flagged` is 100 where there is any, `support` is that of support.py in %, `coverage` is
     the % kept of the references' key facts, `salience` of what the chat itself marks as weighty; BLEU, chrF and copying
     stand in overlap.py.
     """
+    table = rouge_many(summaries, [example.references for example in examples]).tolist()
+    known = [[None if isnan(value) else value for value in row] for row in table]
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in known]
+    return [_score(*one) for one in zip(summaries, examples, rows, strict=True)]
+
+
+def _score(summary: str, example: Example, overlapping: Mapping[str, float | None]) -> Scored:
     verdicts = check(summary, example.dialogue)
     found = unsupported(verdicts)
     scores = {
-        **text_scores(summary, example.references),
+        **overlapping,
+        **lengths(summary, example.references),
         **overlap(summary, example.references),
         "coverage": _percent(coverage(summary, example.references).share),
         **copying(summary, "\n".join(turn.text for turn in example.dialogue.turns)),
@@ -100,15 +122,18 @@ def follow(run: Run) -> list[str]:
     """Measure zero-shot and every later whole checkpoint until the run is over and all are done.
 
     Each is measured on a few validation chats first, as soon as it is whole, then on the test chats. Reports that exist
-    are left alone. A checkpoint that fails is named in words on the log and the others go on; the returned sentences are
-    those failures.
+    are left alone, but for those of an older signature: they are scored again, and summarised again where it takes
+    more than that, so that all reports of a run may stand on one axis. A checkpoint that fails is named in words on the
+    log and the others go on; the returned sentences are those failures.
     """
     chats, failures = {TESTED: run.dataset, SAMPLED: sample(run.dataset)}, dict[tuple[int, str], str]()
+    stale = _stale(run, chats)
     while True:
         over = run.progress().over  # asked before the checkpoints, so that the last one is not missed
-        waiting = _waiting(run, failures)
+        waiting = _waiting(run, failures, stale)
         if waiting:
             step, on = waiting[0]
+            stale.discard((step, on))
             if failure := _measured(run, chats[on], step, on):
                 failures[step, on] = failure
                 print(failure, file=sys.stderr, flush=True)
@@ -125,10 +150,46 @@ def sample(dataset: Dataset) -> Dataset:
     return Dataset(dataset.name, {**dataset.splits, "validation": drawn})
 
 
-def _waiting(run: Run, failures: Mapping[tuple[int, str], str]) -> list[tuple[int, str]]:
+def _stale(run: Run, chats: Mapping[str, Dataset]) -> set[tuple[int, str]]:
+    """The reports that must be made again, once what only needs new scores has got them."""
+    kept = [(step, on) for on in (SAMPLED, TESTED) for step in run.measured(on)]
+    return {(step, on) for step, on in kept if not _renewed(run, chats[on], step, on)}
+
+
+def _renewed(run: Run, dataset: Dataset, step: int, on: str) -> bool:
+    """Whether a report bears today's signature, after it was scored again where only the metrics were older."""
+    try:
+        report = Report.from_json(run.report(step, on) or {})
+        wanted = _signature(dataset, _split(on), run.plan.prompt, Decoding(), report.signature.model)
+        differing = report.signature.difference(wanted)
+        if differing == ["metrics"]:
+            run.save_report(_rescored(report, dataset.splits[_split(on)], wanted).to_json(), on)
+    except (LookupError, TypeError, ValueError, OSError):  # a form that nothing reads any more, or a disk that refuses
+        return False
+    return differing in ([], ["metrics"])
+
+
+def _rescored(report: Report, examples: Sequence[Example], signature: Signature) -> Report:
+    """The same summaries with the scores of today."""
+    found = score_all([one.summary for one in report.results], examples)
+    results = zip(report.results, found, strict=True)
+    return replace(
+        report,
+        signature=signature,
+        results=tuple(replace(one, scores=scores, verdicts=verdicts) for one, (scores, verdicts) in results),
+    )
+
+
+def _split(on: str) -> str:
+    return SPLIT if on == TESTED else "validation"
+
+
+def _waiting(
+    run: Run, failures: Mapping[tuple[int, str], str], stale: Collection[tuple[int, str]]
+) -> list[tuple[int, str]]:
     """(checkpoint, SAMPLED or TESTED) in the order in which it is to be measured: quick looks first."""
     steps = [point.step for point in run.checkpoints()]
-    done = {on: set(run.measured(on)) for on in (SAMPLED, TESTED)}
+    done = {on: {step for step in run.measured(on) if (step, on) not in stale} for on in (SAMPLED, TESTED)}
     return [(step, on) for on in done for step in steps if step not in done[on] and (step, on) not in failures]
 
 
@@ -138,7 +199,7 @@ def _measured(run: Run, dataset: Dataset, step: int, on: str) -> str:
         report = measure(
             load(run.checkpoint_source(step)),
             dataset,
-            SPLIT if on == TESTED else "validation",
+            _split(on),
             run.plan.prompt,
             Decoding(),
             run.id,
@@ -157,12 +218,6 @@ def _plain(error: Exception) -> str:
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error).lower():
         return "the machine's memory is full. Close other work, or tune a smaller model."
     return f"{type(error).__name__}: {error}"
-
-
-def _result(example: Example, summary: Summary) -> ExampleResult:
-    scores, verdicts = score(summary.text, example)
-    truncated = summary.input_truncated, summary.output_truncated
-    return ExampleResult(example.dialogue.id, summary.text, scores, verdicts, *truncated)
 
 
 def main(folder: str) -> int:

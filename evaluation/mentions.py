@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from evaluation.numerals import DIGITS, SCALES, SPELLED, UNITS, VALUE, WORDS, number_key, spelled, value_of
+
+Spotter = tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator["Mention"]]]
 
 AMOUNT, DATE, ID, NUMBER = "amount", "date", "id", "number"
 
@@ -119,6 +122,7 @@ _TRIGGERS = frozenset(
 )
 
 
+@lru_cache(maxsize=256)  # a summary, its references and the turns of its chat are read by several checks in turn
 def spot(text: str) -> tuple[Mention, ...]:
     """All mentions of `text` in reading order, none overlapping.
 
@@ -128,7 +132,7 @@ def spot(text: str) -> tuple[Mention, ...]:
     found: list[Mention] = []
     for low, high in _windows(text):
         taken = bytearray(high - low)
-        for pattern, read in _SPOTTERS:
+        for pattern, read in _spotters(text[low:high]):
             for match in pattern.finditer(text, low, high):
                 if any(taken[match.start() - low : match.end() - low]):
                     continue
@@ -136,6 +140,18 @@ def spot(text: str) -> tuple[Mention, ...]:
                     found.append(mention)
                     taken[mention.start - low : mention.end - low] = b"\1" * (mention.end - mention.start)
     return tuple(sorted(found, key=lambda mention: mention.start))
+
+
+def _spotters(window: str) -> tuple[Spotter, ...]:
+    """Those that can find anything there: without a digit, or without a tell-tale word, many cannot.
+
+    All of them where a letter is not ASCII: some, such as the Kelvin sign, match without being the same.
+    """
+    if not window.isascii():
+        return _SPOTTERS
+    if not _HAS_DIGIT.search(window):
+        return _WITHOUT_DIGIT
+    return _WITHOUT_WORD if _TRIGGERS.isdisjoint(_TOKEN.findall(window.lower())) else _SPOTTERS
 
 
 def _windows(text: str) -> list[tuple[int, int]]:
@@ -283,9 +299,13 @@ def _number_words(match: re.Match[str]) -> Iterator[Mention]:
     yield Mention(*match.span(), NUMBER, frozenset(keys))
 
 
-_SPOTTERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[Mention]]], ...] = (
+_SPOTTERS: tuple[Spotter, ...] = (
     (_ADDRESS, _address), (_AMOUNT, _amount), (_ISO, _calendar), (_MONTH_DAY, _calendar), (_DAY_MONTH, _calendar),
     (_NUMERIC, _calendar), (_CLOCK, _clock), (_CLOCK_DOT, _clock), (_CLOCK_PAST, _clock), (_CLOCK_WORDS, _clock),
     (_NOON, _noon), (_WEEKDAY, _weekday), (_RELATIVE, _relative), (_MONTH_ALONE, _month_alone), (_PHONE, _phone),
     (_CODE, _code), (_NUMBER_DIGITS, _number), (_NUMBER_WORDS, _number_words),
 )  # fmt: skip
+_WANT_DIGIT = (_ISO, _MONTH_DAY, _DAY_MONTH, _NUMERIC, _CLOCK, _CLOCK_DOT, _PHONE, _CODE, _NUMBER_DIGITS)
+_WANT_WORD = (_ADDRESS, _CLOCK_PAST, _NOON, _WEEKDAY, _RELATIVE, _MONTH_ALONE, _NUMBER_WORDS)
+_WITHOUT_DIGIT = tuple(one for one in _SPOTTERS if one[0] not in _WANT_DIGIT)
+_WITHOUT_WORD = tuple(one for one in _SPOTTERS if one[0] not in _WANT_WORD)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -26,8 +26,10 @@ def overlap(summary: str, references: Sequence[str]) -> dict[str, float | None]:
     """`bleu` and `chrf`, each 0 to 100; both None, unknown, without a reference."""
     if not references:
         return {"bleu": None, "chrf": None}
-    given = list(references)
-    return {name: float(metric.sentence_score(summary, given).score) for name, metric in _metrics().items()}
+    return {
+        name: float(metric.corpus_score([summary], None).score)
+        for name, metric in metrics_for(tuple(references)).items()
+    }
 
 
 def lengths(summary: str, references: Sequence[str]) -> dict[str, float | None]:
@@ -91,8 +93,10 @@ def _shared(words: Sequence[str], at: int, given: Sequence[str], start: int) -> 
     return length
 
 
-@cache
-def _metrics() -> dict[str, Any]:
+@lru_cache(maxsize=512)  # the references of a test split are met again at every checkpoint; some 100 kB each
+def metrics_for(references: tuple[str, ...]) -> dict[str, Any]:
+    """BLEU and chrF that have counted these references already; the score of a corpus of one is that of a sentence."""
     from sacrebleu.metrics import BLEU, CHRF  # here, because the first paint does not need it
 
-    return {"bleu": BLEU(effective_order=True), "chrf": CHRF()}
+    streams = [[reference] for reference in references]
+    return {"bleu": BLEU(effective_order=True, references=streams), "chrf": CHRF(references=streams)}

@@ -6,6 +6,7 @@ import itertools
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from evaluation import stems
 from evaluation.lexicon import DENIALS, FUNCTION, NEGATIONS
@@ -20,25 +21,21 @@ JOINTS = frozenset(["and", "but", "because", "since", "so", "then", "although", 
 _BREAK = re.compile(r"[,;:.!?()\n]")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word: where it stands, as written, in plain small letters, and its stem."""
+class Word(NamedTuple):
+    """One word: where it stands, as written, in plain small letters, its stem, and whether it can carry meaning."""
 
     start: int
     end: int
     text: str
     plain: str
     stem: str
-
-    @property
-    def content(self) -> bool:
-        """It can carry meaning: no grammar word, no negation."""
-        return self.plain not in FUNCTION and self.plain not in NEGATIONS and len(self.plain) > 1
+    content: bool  # no grammar word, no negation
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence: its span, its words, those that follow a mark, the places of its negations, and the words each denies."""
+    """One sentence: its span, its words, those that follow a mark, the places of its negations, the words each denies, and
+    the stems of its content words."""
 
     start: int
     end: int
@@ -47,11 +44,7 @@ class Sentence:
     question: bool
     cues: tuple[int, ...]
     scopes: tuple[tuple[int, ...], ...]
-
-    @property
-    def stems(self) -> frozenset[str]:
-        """Stems of its content words."""
-        return frozenset(word.stem for word in self.words if word.content)
+    stems: frozenset[str]
 
     def denies_word(self, stemmed: str) -> bool:
         """A negation reaches this word: it stands in its scope, or right after it (`working? not really`)."""
@@ -64,6 +57,7 @@ class Sentence:
         return bool(self.cues) or not denial_stems().isdisjoint([word.stem for word in self.words])
 
 
+@lru_cache(maxsize=256)  # a summary, its references and the turns of its chat are read by several checks in turn
 def read(text: str) -> tuple[Sentence, ...]:
     """The sentences of `text` in order; spans are offsets into `text`, and blank stretches are left out."""
     bounds = [0, *(match.end() for match in _END.finditer(text)), len(text)]
@@ -85,11 +79,14 @@ def denial_stems() -> frozenset[str]:
 def _sentence(text: str, start: int, end: int) -> Sentence:
     words = tuple(_word(match) for match in _WORD.finditer(text, start, end))
     breaks = frozenset(
-        place for place in range(1, len(words)) if _BREAK.search(text, words[place - 1].end, words[place].start)
+        place
+        for place, (word, after) in enumerate(itertools.pairwise(words), 1)
+        if text[word.end : after.start] != " " and _BREAK.search(text, word.end, after.start)
     )
     cues = tuple(place for place, word in enumerate(words) if word.plain in NEGATIONS)
     scopes = tuple(_scope(words, breaks, cue) for cue in cues)
-    return Sentence(start, end, words, breaks, "?" in text[max(start, end - 6) : end], cues, scopes)
+    told = frozenset(word.stem for word in words if word.content)
+    return Sentence(start, end, words, breaks, "?" in text[max(start, end - 6) : end], cues, scopes, told)
 
 
 def _word(match: re.Match[str]) -> Word:
@@ -97,9 +94,9 @@ def _word(match: re.Match[str]) -> Word:
 
 
 @lru_cache(maxsize=65536)
-def _forms(text: str) -> tuple[str, str]:
+def _forms(text: str) -> tuple[str, str, bool]:
     plain = "".join(filter(str.isalnum, _TAIL.sub("", text).casefold()))
-    return plain, stem(plain)
+    return plain, stem(plain), plain not in FUNCTION and plain not in NEGATIONS and len(plain) > 1
 
 
 def _scope(words: tuple[Word, ...], breaks: frozenset[int], cue: int) -> tuple[int, ...]:

@@ -9,17 +9,21 @@ from math import nan
 import numpy as np
 
 from dialogues.dialogue import Example
+from evaluation.alignment import align
 from evaluation.coverage import facts, salient
 from evaluation.evidence import index
 from evaluation.measure import lead3
-from evaluation.overlap import lengths
+from evaluation.mentions import spot
+from evaluation.overlap import lengths, metrics_for
+from evaluation.polarity import read
+from evaluation.rouge import words_of
 from evaluation.rouge_many import COLUMNS, rouge_many
 
 Pair = tuple[str, tuple[str, ...]]  # a text and the references it is held against
 
 
 def lead3_line(examples: Sequence[Example]) -> dict[str, float]:
-    """Means of LEAD-3 by score name: those of `measure.text_scores` that are known for any chat."""
+    """Means of LEAD-3 by score name: ROUGE and lengths, those that are known for any chat."""
     return dict(_means(tuple((lead3(example.dialogue), example.references) for example in examples)))
 
 
@@ -30,7 +34,7 @@ def human_line(examples: Sequence[Example]) -> dict[str, float]:
 
 def forget() -> None:
     """Let go of every chat and text that scoring keeps in memory; what is asked about later is read again."""
-    for kept in (index, salient, facts, _means):
+    for kept in (index, align, read, spot, salient, facts, metrics_for, words_of, _means):
         kept.cache_clear()
 
 

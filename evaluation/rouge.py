@@ -14,7 +14,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 from typing import Any
 
 from rouge_score import scoring, tokenize
@@ -38,10 +39,10 @@ def rouge(summary: str, references: Sequence[str]) -> dict[str, float | None]:
     """
     if not references:
         return {name + suffix: None for name in ROUGE_SCORES for suffix in ("", "_mean")}
-    written = _words(summary)
-    against = [_scores(_words(reference), written) for reference in references]
+    written = words_of(summary)
+    against = [_scores(words_of(reference), written) for reference in references]
     best = {name: max(scores[name] for scores in against) for name in ROUGE_SCORES}
-    mean = {f"{name}_mean": sum(scores[name] for scores in against) / len(against) for name in ROUGE_SCORES}
+    mean = {f"{name}_mean": reduce(add, [scores[name] for scores in against]) / len(against) for name in ROUGE_SCORES}
     return {**best, **mean}
 
 
@@ -73,7 +74,7 @@ def stem(word: str) -> str:
 
 
 @lru_cache(maxsize=4096)  # a few kB each: the references of a test split are met again at every checkpoint
-def _words(text: str) -> _Words:
+def words_of(text: str) -> _Words:
     lines = [tokenize.tokenize(line, stems) for line in one_sentence_a_line(text).split("\n")]
     whole = [token for line in lines for token in line]
     return _counted(whole, tuple(_counted(line) for line in lines if line))

@@ -64,11 +64,20 @@ def _chunk(rows: Sequence[tuple[str, Sequence[str]]], numbers: _Numbers) -> NDAr
     table = np.full((len(rows), len(COLUMNS)), np.nan)
     if (known := counts > 0).any():
         first = (np.cumsum(counts) - counts)[known]
-        mean = np.add.reduceat(scores, first) / counts[known, None]
+        mean = _sums(scores, first, counts[known]) / counts[known, None]
         table[known] = np.hstack([np.maximum.reduceat(scores, first), mean])
     for at in np.unique(np.repeat(np.arange(len(rows)), counts)[~fits]).tolist():
         table[at] = list(rouge(*rows[at]).values())
     return table
+
+
+def _sums(scores: NDArray[np.float64], first: Ints, counts: Ints) -> NDArray[np.float64]:
+    """Of stretches of rows, added from first to last as `rouge` does, so that the last digit agrees."""
+    total = scores[first]
+    for at in range(1, int(counts.max())):
+        more = counts > at
+        total[more] += scores[first[more] + at]
+    return total
 
 
 @dataclass(frozen=True, slots=True)

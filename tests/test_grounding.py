@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dialogues.dialogue import Dialogue, Turn
+from dialogues.dialogue import Dataset, Dialogue, Turn
+from evaluation import mentions
 from evaluation.grounding import check, unsupported
 from evaluation.mentions import spot
 from evaluation.report import ABSENT, CONTRADICTED, SUPPORTED, Verdict
@@ -289,3 +291,18 @@ def test_verdicts_are_ordered_apart_in_range_and_the_same_each_time(summary: str
 def test_a_summary_copied_from_the_chat_is_never_unsupported(texts: list[str], which: int) -> None:
     dialogue = Dialogue("copy", tuple(Turn("Anna", text) for text in texts))
     assert unsupported(check(texts[which % len(texts)], dialogue)) == 0
+
+
+def test_values_are_found_as_if_every_pattern_were_tried_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).resolve().parents[1]
+    shipped = [turn.text for e in Dataset.load(root / "assets" / "chats").splits["test"] for turn in e.dialogue.turns]
+    hostile = (root / "tests" / "hostile_texts.txt").read_text(encoding="utf-8").split("\n")
+    odd = [
+        "5 \u212a dollars on ſunday, May 3",
+        "HALF PAST FIVE on March 4th at 5h30 for 3-5 people",
+        "half_past ten, noon-ish",
+    ]
+    found = [spot(text) for text in (*shipped, *hostile, *odd)]
+    monkeypatch.setattr(mentions, "_spotters", lambda window: mentions._SPOTTERS)
+    spot.cache_clear()
+    assert [spot(text) for text in (*shipped, *hostile, *odd)] == found

@@ -7,13 +7,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
 
 from dialogues.dialogue import Dataset
 from evaluation.comparison import compare
-from evaluation.measure import METRICS, follow, lead3, measure, text_scores
+from evaluation.measure import METRICS, follow, lead3, measure, score, score_all
 from evaluation.report import Report
 from evaluation.rouge import rouge
 from prompting.catalog import DEFAULT
@@ -21,6 +22,8 @@ from prompting.model import Decoding, Summary
 from tuning.jobs import start_measuring
 from tuning.plan import Plan
 from tuning.runs import FINISHED, MEASURE, RUNNING, SAMPLED, TESTED, TRAIN, Run, State, create
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class FirstSentence:
@@ -44,6 +47,30 @@ class FirstSentence:
 def run(tmp_path: Path, chats: Dataset, tiny_model: Path) -> Run:
     plan = Plan(str(tiny_model), "full", "quick", DEFAULT.name, 60, 4, 1e-3, 512, "fp32", 1)
     return create(tmp_path, plan, chats, "a run", "somebody")
+
+
+@pytest.fixture
+def finished(run: Run) -> Run:
+    run.write_state(State(FINISHED))
+    assert follow(run) == []
+    return run
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> None:
+        raise AssertionError(f"{name} was loaded")
+
+    monkeypatch.setattr("evaluation.measure.load", load)
+
+
+def rewrite(run: Run, summary: str, **signature: str) -> None:
+    """Both reports of zero-shot, as if an older TuneProof had written this first summary under this signature."""
+    for on in (TESTED, SAMPLED):
+        report = Report.from_json(run.report(0, on) or {})
+        first = replace(report.results[0], summary=summary)
+        older = replace(report, signature=replace(report.signature, **signature), results=(first, *report.results[1:]))
+        run.save_report(older.to_json(), on)
 
 
 def add_checkpoint(run: Run, step: int, model: Path) -> None:
@@ -92,11 +119,27 @@ def test_progress_counts_chats_and_a_report_survives_json(chats: Dataset) -> Non
     assert Report.from_json(report.to_json()) == report
 
 
-def test_text_scores_without_a_reference_are_unknown_but_the_length_is_known() -> None:
-    scores = text_scores("Three words here.", [])
-    assert scores["length"] == 3
-    assert {value for name, value in scores.items() if name != "length"} == {None}
-    assert text_scores("Three words here.", ["One", "Two three"])["length_ratio"] == pytest.approx(2.0)
+def test_scores_without_a_reference_are_unknown_but_what_the_chat_alone_tells_is_known(chats: Dataset) -> None:
+    scores, _ = score("Three words here.", replace(chats.splits["test"][0], references=()))
+    assert {name for name, value in scores.items() if value is None} >= {
+        "rougeL",
+        "rougeL_mean",
+        "bleu",
+        "length_ratio",
+    }
+    assert (scores["length"], scores["copied"]) == (3, 0.0)
+
+
+def test_scores_of_many_at_once_are_those_of_one_by_one_also_for_hostile_texts(chats: Dataset) -> None:
+    shipped = Dataset.load(ROOT / "assets" / "chats").splits["validation"]
+    hostile = (ROOT / "tests" / "hostile_texts.txt").read_text(encoding="utf-8").split("\n")[::5]
+    examples = [*chats.splits["test"], *shipped[:20], *islice(cycle(shipped), len(hostile))]
+    examples[3], examples[-1] = (
+        replace(examples[3], references=()),
+        replace(examples[-1], references=(*hostile[:4], "")),
+    )
+    texts = [*(example.dialogue.turns[0].text for example in examples[:27]), *hostile]
+    assert score_all(texts, examples) == [score(*one) for one in zip(texts, examples, strict=True)]
 
 
 def test_lead3_is_the_text_of_the_first_three_turns(chats: Dataset) -> None:
@@ -132,11 +175,38 @@ def test_each_checkpoint_gets_a_quick_look_on_the_same_validation_chats_before_a
     assert drawn[0] == drawn[1] and set(drawn[0]) <= {e.dialogue.id for e in run.dataset.splits["validation"]}
 
 
-def test_reports_that_exist_are_not_made_again(run: Run) -> None:
-    run.write_state(State(FINISHED))
-    run.save_report({"step": 0, "kept": True})
-    assert follow(run) == []
-    assert run.report(0) == {"step": 0, "kept": True}
+def test_reports_of_today_s_signature_are_left_alone(finished: Run, no_model: None) -> None:
+    rewrite(finished, summary="Kept as it is.")
+    written = finished.report(0)
+    assert follow(finished) == []
+    assert finished.report(0) == written
+
+
+def test_a_report_of_older_metrics_gets_today_s_scores_and_no_summary_is_written_again(
+    finished: Run, no_model: None
+) -> None:
+    rewrite(finished, summary="Zebulon was paid $98,765.", metrics="rouge of old")
+    assert follow(finished) == []
+    for on, split in ((TESTED, "test"), (SAMPLED, "validation")):
+        report = Report.from_json(finished.report(0, on) or {})
+        assert (report.signature.metrics, report.results[0].summary) == (METRICS, "Zebulon was paid $98,765.")
+        found = score(report.results[0].summary, finished.dataset.splits[split][0])
+        assert (report.results[0].scores, report.results[0].verdicts) == found
+
+
+@pytest.mark.parametrize("older", [{"decoding": "greedy of old"}, {"template": "Old: {dialogue}", "metrics": "of old"}])
+def test_a_report_of_an_older_decoding_or_template_is_made_again(finished: Run, older: dict[str, str]) -> None:
+    whole = finished.report(0), finished.report(0, SAMPLED)
+    rewrite(finished, summary="Written in another way.", **older)
+    assert follow(finished) == []
+    assert (finished.report(0), finished.report(0, SAMPLED)) == whole
+
+
+def test_a_report_that_cannot_be_read_any_more_is_made_again(finished: Run) -> None:
+    whole = finished.report(0)
+    finished.save_report({"step": 0, "form": "of old"})
+    assert follow(finished) == []
+    assert finished.report(0) == whole
 
 
 def test_a_broken_checkpoint_is_named_in_words_and_the_others_go_on(
