@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
@@ -28,7 +29,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dialogues.dialogue import SPLITS, Dataset, Example
+from dialogues.dialogue import SPLITS, Dataset, Dialogue, Example
 from evaluation import stems
 from evaluation.grounding import check
 from evaluation.measure import score_all
@@ -126,8 +127,13 @@ def grounding_part(size: int, rounds: int, chats: Sequence[Example]) -> None:
     apart = [(text, replace(chat, id=str(at))) for at, (text, chat) in enumerate(again)]
     words = np.mean([sum(len(turn.text.split()) for turn in chat.turns) for _, chat in again])
     for of, work in ((f"{len(chats)} chats", again), ("as many chats", apart)):
-        seconds = forgetful(rounds, lambda work=work: [check(*one) for one in tqdm(work, "grounding", disable=None)])
+        seconds = forgetful(rounds, partial(grounded, work))
         print(f"\nGrounding of {size:,} summaries of {of} of {words:.0f} words: {spread(seconds)} CPU-seconds")
+
+
+def grounded(work: Sequence[tuple[str, Dialogue]]) -> None:
+    for one in tqdm(work, "grounding", disable=None):
+        check(*one)
 
 
 def checkpoints_part(size: int, rounds: int, chats: Sequence[Example]) -> None:

@@ -110,7 +110,7 @@ class Chat:
 
 @lru_cache(maxsize=1024)
 def index(dialogue: Dialogue) -> Chat:
-    """Read a chat once; the last 512 chats stay in memory, some 300 MB of short ones."""
+    """Read a chat once; the last 1024 chats stay in memory, some 100 MB of short ones."""
     return indexed(dialogue)
 
 

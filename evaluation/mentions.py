@@ -134,7 +134,7 @@ def spot(text: str) -> tuple[Mention, ...]:
         taken = bytearray(high - low)
         for pattern, read in _spotters(text[low:high]):
             for match in pattern.finditer(text, low, high):
-                if any(taken[match.start() - low : match.end() - low]):
+                if 1 in taken[match.start() - low : match.end() - low]:
                     continue
                 for mention in read(match):
                     found.append(mention)
