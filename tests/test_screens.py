@@ -150,6 +150,15 @@ def test_runs_measured_unlike_are_not_opened_and_the_screen_names_the_difference
     assert "Run 1 “Full” and run 2 “Other” differ in the prompt template" in said and "“Say: {dialogue}”" in said
 
 
+def test_a_report_that_was_scored_again_is_what_the_screen_shows_next(settings, runs):
+    shown, run = handler(settings, "open_comparison"), open_run(settings.runs, runs[0])
+    before = shown(runs[:1], "all", "gain")
+    for report in run.reports():
+        report["signature"]["metrics"] = "counted anew"
+        run.save_report(report)
+    assert "counted anew" not in str(before) and "counted anew" in str(shown(runs[:1], "all", "gain"))
+
+
 def test_opening_the_tab_keeps_the_runs_that_are_shown_unless_another_one_is_being_watched(settings, runs):
     arrive = handler(settings, "arrive")
     assert arrive("ada", runs[1], runs[:2], [])[0].value == runs[:2]

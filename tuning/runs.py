@@ -232,6 +232,10 @@ class Run:
         """The steps that have a report, in order; no report is read for it."""
         return sorted(int(path.stem) for path in (self.folder / on).glob("*.json"))
 
+    def written(self) -> tuple[tuple[int, int], ...]:
+        """(step, time of writing) of each report on the test chats: another value once one is added or made again."""
+        return tuple((step, (self.folder / TESTED / f"{step}.json").stat().st_mtime_ns) for step in self.measured())
+
     def reports(self) -> list[dict[str, Any]]:
         """All reports on the test chats in order of steps."""
         return [read(self.folder / TESTED / f"{step}.json") for step in self.measured()]

@@ -66,6 +66,7 @@ element.addEventListener('keydown', (event) => {
   if (next) { event.preventDefault(); pick(next); }
 });
 """
+Written = tuple[tuple[int, int], ...]  # the step of each report and when it was written
 _COMPARING = threading.Lock()  # who comes while a comparison is being read waits for it instead of reading it again
 CHARTS_JS = "element.addEventListener('pick', (event) => trigger('select', { step: event.detail.step }));"
 
@@ -230,19 +231,19 @@ def run_choices(settings: Settings, owner: str) -> list[tuple[str, str]]:
 
 def comparison_of(settings: Settings, run_ids: Sequence[str]) -> Comparison:
     """The comparison of these runs' reports as they are now. Raises RunRefused or ComparisonRefused."""
-    named = tuple((run_id, _measured(settings, run_id)) for run_id in run_ids or [""])
+    named = tuple((run_id, _written(settings, run_id)) for run_id in run_ids or [""])
     with _COMPARING:
         return _compared(settings, named)
 
 
-def _measured(settings: Settings, run_id: str) -> tuple[int, ...]:
+def _written(settings: Settings, run_id: str) -> Written:
     recorded = run_id == RECORDED and settings.recorded()
-    return () if recorded else tuple(open_run(settings.runs, run_id).measured())
+    return () if recorded else open_run(settings.runs, run_id).written()
 
 
 @lru_cache(maxsize=8)
-def _compared(settings: Settings, named: tuple[tuple[str, tuple[int, ...]], ...]) -> Comparison:
-    """Reports never change once written, so runs and the steps measured of each name one comparison."""
+def _compared(settings: Settings, named: tuple[tuple[str, Written], ...]) -> Comparison:
+    """Runs, and when each of their reports was written, name one comparison."""
     if len(named) > 1:
         return together([_compared(settings, (one,)) for one in named])
     ((run_id, _),) = named
