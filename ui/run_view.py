@@ -66,7 +66,7 @@ def _lay() -> View:
     with gr.Row():
         stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
         resume = gr.Button("Resume", visible=False, elem_id="resume")
-        again = gr.Button("Measure what is missing", interactive=False)
+        again = gr.Button("Measure what is missing or outdated", interactive=False)
         remove = gr.Button("Delete run and chats", interactive=False, elem_id="delete")
         sure = gr.Button("Delete for good", visible=False, variant="stop", elem_id="delete-for-good")
     corner = _lay_parcel()
@@ -195,7 +195,7 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
         proof(log_html(run)),
         gr.Button(visible=not progress.over, interactive=not progress.over),
         gr.Button(visible=progress.over and progress.state != FINISHED, interactive=not jobs.no_resume(run)),
-        gr.Button(interactive=over and min(len(sampled), len(measured)) < len(steps)),
+        gr.Button(interactive=over and bool(steps)),  # a report may be of an older version
         gr.Button(interactive=progress.over),
         _takeable(steps[1:], fresh=not isinstance(seen, list | tuple) or seen[-1] != steps),
         gr.Timer(active=not over),
