@@ -164,7 +164,7 @@ _FIELDS = {
     "n": ("number of chats", "Compare only what was measured on the same chats."),
     "template": ("prompt template", "Measure them again with one template."),
     "decoding": ("decoding settings", "Measure them again with the same decoding."),
-    "metrics": ("metric versions", "Press Measure on the page of the older run."),
+    "metrics": ("metric versions", "Press Measure now on the page of the older run."),
 }
 
 

@@ -66,7 +66,7 @@ def _lay() -> View:
     with gr.Row():
         stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
         resume = gr.Button("Resume", visible=False, elem_id="resume")
-        again = gr.Button("Measure what is missing or outdated", interactive=False)
+        again = gr.Button("Measure now", interactive=False)
         remove = gr.Button("Delete run and chats", interactive=False, elem_id="delete")
         sure = gr.Button("Delete for good", visible=False, variant="stop", elem_id="delete-for-good")
     corner = _lay_parcel()
