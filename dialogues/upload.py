@@ -156,7 +156,7 @@ def _delimited_rows(text: str, problems: list[Problem]) -> list[Row]:
             return rows
         except csv.Error as error:
             remedy = "Look for a quotation mark that is never closed, or double the ones inside a cell."
-            problems.append(Problem(f"The row cannot be read ({error}).", remedy, row=number))
+            problems.append(Problem(f"The row cannot be read ({_flaw(error)}).", remedy, row=number))
             continue
         if not headers:
             headers = [_header(cell, place) for place, cell in enumerate(cells, 1)]
@@ -189,8 +189,12 @@ def _json_list(text: str) -> list[Any]:
         return records
     except (ValueError, RecursionError) as error:
         raise UploadRefused(
-            Problem(f"The JSON list cannot be read ({error}).", "Save one JSON object a line.")
+            Problem(f"The JSON list cannot be read ({_flaw(error)}).", "Save one JSON object a line.")
         ) from error
+
+
+def _flaw(error: Exception) -> str:
+    return "lists within lists, too deep" if isinstance(error, RecursionError) else str(error)
 
 
 def _parsed(lines: Iterable[tuple[int, str]], problems: list[Problem]) -> Iterator[tuple[int, Any]]:
@@ -201,7 +205,9 @@ def _parsed(lines: Iterable[tuple[int, str]], problems: list[Problem]) -> Iterat
         try:
             yield number, json.loads(line)
         except (ValueError, RecursionError) as error:
-            problems.append(Problem(f"The line is not JSON ({error}).", "Write one JSON object a line.", row=number))
+            problems.append(
+                Problem(f"The line is not JSON ({_flaw(error)}).", "Write one JSON object a line.", row=number)
+            )
 
 
 def _header(cell: str, place: int) -> str:

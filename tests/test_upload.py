@@ -123,7 +123,7 @@ def test_a_broken_csv_row_does_not_swallow_the_rows_behind_it(tmp_path):
         ("list.json", "[{", "JSON list cannot be read"),
         ("image.csv", bytes(range(256)) * 20, "not text|No column|None of"),
         ("nul.jsonl", line("A: Hi\0\nB: Ho"), "None of"),
-        ("deep.json", "[" * 100_000, "cannot be read"),
+        ("deep.json", "[" * 100_000, "too deep"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_what_why_and_what_to_do(tmp_path, name, content, says):

@@ -19,7 +19,7 @@ WAITING, RUNNING, FINISHED = "waiting", "running", "finished"
 CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
 TESTED, SAMPLED = "reports", "samples"  # measured on the test chats, and quickly on a few validation chats
 WAITS = "Waits for its turn."
-CANCELLED_WORDS = "Cancelled. The checkpoints made so far can still be used."
+CANCELLED_WORDS = "Cancelled. Any checkpoint made before can still be used."
 
 
 @dataclass(frozen=True, slots=True)
