@@ -223,6 +223,8 @@ def test_paper_holds_verdict_figures_curves_and_the_chat_in_dark_ink_whoever_pri
     assert "JSON" not in text and len(pages) <= 4
     page.emulate_media(media="print", color_scheme=scheme)
     assert page.locator(".verdict").evaluate("(one) => getComputedStyle(one).color") == "rgb(18, 38, 42)"
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 between Chromium's margins
+    assert all(page.locator(".examples").evaluate_all("(all) => all.map((one) => one.scrollWidth <= one.clientWidth)"))
 
 
 def test_the_downloaded_report_opens_from_disk_with_the_network_off(app, page, published, comparison, tmp_path):  # noqa: F811
