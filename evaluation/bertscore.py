@@ -27,18 +27,24 @@ class BertScore:
         except ImportError as error:
             remedy = "Install it: pip install -c constraints.txt -r requirements-bertscore.txt"
             raise JudgeRefused(Problem("bert_score is not installed.", remedy, field="bertscore")) from error
+        remedy = "Name an encoder such as FacebookAI/roberta-large, as safetensors, in a folder or under a hub name that can be reached."
         try:
             found = find(source, family=None)
         except ModelRefused as refusal:
-            remedy = "Name an encoder such as FacebookAI/roberta-large, as safetensors, in a folder or under a hub name that can be reached."
             raise JudgeRefused(
                 *(replace(one, remedy=remedy, field="bertscore") for one in refusal.problems)
             ) from refusal
+        if found.adapter:
+            raise JudgeRefused(Problem(f"{source} is an adapter.", remedy, field="bertscore"))
         about = config(found.folder)
         _refuse_misread(str(found.folder), about)
         named = bert_score.utils.model2layers.get(source) or bert_score.utils.model2layers.get(Path(source).name)
         layers = named or about.get("num_hidden_layers") or about.get("num_layers")
-        self._scorer: Any = bert_score.BERTScorer(model_type=str(found.folder), num_layers=layers)
+        try:
+            self._scorer: Any = bert_score.BERTScorer(model_type=str(found.folder), num_layers=layers)
+        except Exception as error:  # the library raises anything for an encoder that it does not know
+            reason = f"{source} could not be read ({type(error).__name__}: {str(error)[:200]})."
+            raise JudgeRefused(Problem(reason, remedy, field="bertscore")) from error
         self._words: Any = self._scorer._tokenizer
         self._words.model_max_length = min(LONGEST, self._words.model_max_length)
         self.signature = f"bertscore-{version('bert_score')}@{found.digest}/L{layers}"

@@ -111,11 +111,6 @@ class Chat:
 @lru_cache(maxsize=1024)
 def index(dialogue: Dialogue) -> Chat:
     """Read a chat once; the last 1024 chats stay in memory, some 100 MB of short ones."""
-    return indexed(dialogue)
-
-
-def indexed(dialogue: Dialogue) -> Chat:
-    """The same for what will not be asked about again: it takes no chat's place in memory."""
     chat = Chat(len(dialogue.turns), "\n".join(f"{turn.speaker} {turn.text}" for turn in dialogue.turns).casefold())
     replies = [*(turn.text for turn in dialogue.turns[1:]), ""]
     for number, (turn, reply) in enumerate(zip(dialogue.turns, replies, strict=False)):

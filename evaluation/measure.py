@@ -136,6 +136,8 @@ def follow(run: Run) -> list[str]:
             stale.discard((step, on))
             if failure := _measured(run, chats[on], step, on):
                 failures[step, on] = failure
+                if step == 0:  # what stands beside the old zero-shot stays as it is
+                    stale = {one for one in stale if one[1] != on}
                 print(failure, file=sys.stderr, flush=True)
         elif over:
             return list(dict.fromkeys(failures.values()))
@@ -152,21 +154,32 @@ def sample(dataset: Dataset) -> Dataset:
 
 def _stale(run: Run, chats: Mapping[str, Dataset]) -> set[tuple[int, str]]:
     """The reports that must be made again, once what only needs new scores has got them."""
+    stale, renewed = set[tuple[int, str]](), list[tuple[Report, str]]()
     kept = [(step, on) for on in (SAMPLED, TESTED) for step in run.measured(on)]
-    return {(step, on) for step, on in kept if not _renewed(run, chats[on], step, on)}
+    for step, on in kept:
+        try:
+            renewed += [(report, on) for report in _renewed(run, chats[on], step, on)]
+        except Exception:  # a form that nothing reads any more
+            stale.add((step, on))
+    for report, on in renewed:  # together, so that whoever compares meanwhile hardly meets old beside new
+        run.save_report(report.to_json(), on)
+    return stale
 
 
-def _renewed(run: Run, dataset: Dataset, step: int, on: str) -> bool:
-    """Whether a report bears today's signature, after it was scored again where only the metrics were older."""
-    try:
-        report = Report.from_json(run.report(step, on) or {})
-        wanted = _signature(dataset, _split(on), run.plan.prompt, Decoding(), report.signature.model)
-        differing = report.signature.difference(wanted)
-        if differing == ["metrics"]:
-            run.save_report(_rescored(report, dataset.splits[_split(on)], wanted).to_json(), on)
-    except (LookupError, TypeError, ValueError, OSError):  # a form that nothing reads any more, or a disk that refuses
-        return False
-    return differing in ([], ["metrics"])
+def _renewed(run: Run, dataset: Dataset, step: int, on: str) -> list[Report]:
+    """The report scored again where only its metrics are older; none where it bears today's signature.
+
+    Raises ValueError where more than that differs, and anything for a report of another form.
+    """
+    report = Report.from_json(run.report(step, on) or {})
+    wanted = _signature(dataset, _split(on), run.plan.prompt, Decoding(), report.signature.model)
+    differing, examples = report.signature.difference(wanted), dataset.splits[_split(on)]
+    if differing and differing != ["metrics"]:
+        raise ValueError(f"of another {differing}")
+    if not differing:
+        return []
+    run.note_measuring(step, 0, len(examples), on)
+    return [_rescored(report, examples, wanted)]
 
 
 def _rescored(report: Report, examples: Sequence[Example], signature: Signature) -> Report:

@@ -378,6 +378,12 @@ def test_an_encoder_that_the_library_would_misread_or_that_is_not_there_is_refus
         BertScore(str(tmp_path / "gone"))
 
 
+def test_what_the_library_cannot_read_is_refused_in_words(tmp_path: Path, tiny_model: Path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "unknown")
+    with pytest.raises(JudgeRefused, match="could not be read"):
+        BertScore(str(tmp_path / "unknown"))
+
+
 def test_hhem_gives_the_scores_on_its_card() -> None:
     name = "vectara/hallucination_evaluation_model"
     try:

@@ -125,7 +125,7 @@ def test_no_more_runs_are_measured_side_by_side_than_the_machine_bears_and_the_o
     root = first.folder.parent
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     first.note_process(MEASURE, other.pid)
-    jobs.start_measuring(second)
+    jobs.measure(second)
     jobs.advance(root)
     assert second.is_put_off(MEASURE) and not second.alive(MEASURE)
     other.communicate()

@@ -18,7 +18,7 @@ from evaluation.measure import METRICS, follow, lead3, measure, score, score_all
 from evaluation.report import Report
 from evaluation.rouge import rouge
 from prompting.catalog import DEFAULT
-from prompting.model import Decoding, Summary
+from prompting.model import Decoding, Summary, load
 from tuning.jobs import start_measuring
 from tuning.plan import Plan
 from tuning.runs import FINISHED, MEASURE, RUNNING, SAMPLED, TESTED, TRAIN, Run, State, create
@@ -202,9 +202,25 @@ def test_a_report_of_an_older_decoding_or_template_is_made_again(finished: Run, 
     assert (finished.report(0), finished.report(0, SAMPLED)) == whole
 
 
-def test_a_report_that_cannot_be_read_any_more_is_made_again(finished: Run) -> None:
-    whole = finished.report(0)
-    finished.save_report({"step": 0, "form": "of old"})
+def test_where_zero_shot_cannot_be_made_again_its_checkpoints_stay_comparable_with_it(
+    finished: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_checkpoint(finished, 30, tiny_model)
+    assert follow(finished) == []
+    for report in finished.reports():
+        report["signature"]["decoding"] = "greedy of old"
+        finished.save_report(report)
+    monkeypatch.setattr(
+        "evaluation.measure.load", lambda source: load("gone" if source == finished.plan.base_model else source)
+    )
+    assert len(follow(finished)) == 1
+    assert {report["signature"]["decoding"] for report in finished.reports()} == {"greedy of old"}
+
+
+@pytest.mark.parametrize("broken", [{"step": 0, "form": "of old"}, {"results": [{"example_id": "a", "summary": None}]}])
+def test_a_report_that_cannot_be_read_any_more_is_made_again(finished: Run, broken: dict[str, object]) -> None:
+    whole = finished.report(0) or {}
+    finished.save_report({**whole, **broken} if "results" in broken else broken)
     assert follow(finished) == []
     assert finished.report(0) == whole
 

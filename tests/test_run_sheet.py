@@ -76,13 +76,15 @@ def test_each_checkpoint_stands_with_its_quick_scores_and_their_intervals_or_wai
     from evaluation.measure import measure
     from prompting.model import Decoding, load
 
-    assert "looked at on a few validation chats" in points_html(run, [0, 5], [], [])
+    assert "looked at on a few validation chats" in points_html(run, [0, 5], {}, 0)
     report = measure(load(str(tiny_model)), chats, "test", run.plan.prompt, Decoding(8), run.id, 0)
     run.save_report(report.to_json(), SAMPLED)
-    html = points_html(run, [0, 5], [0], [])
+    html = points_html(run, [0, 5], run.written(SAMPLED), 0)
     assert html.count("<tr") == 3 and "zero-shot" in html and "not measured yet" in html and "None" not in html
     assert re.search(r"\d\.\d <span[^>]*>\d+\.\d–\d+\.\d<", html), "a mean and from where to where it may lie"
     assert "the same 7 validation chats, with 95 % intervals" in html and "0 of 2 are measured" in html
+    run.save_report({**report.to_json(), "results": report.to_json()["results"][:3]}, SAMPLED)
+    assert "the same 3 validation chats" in points_html(run, [0, 5], run.written(SAMPLED), 0), "made again, read again"
 
 
 def test_where_no_chats_were_set_aside_the_quick_look_is_said_to_be_missing(run: Run, chats: Dataset) -> None:
@@ -93,7 +95,7 @@ def test_where_no_chats_were_set_aside_the_quick_look_is_said_to_be_missing(run:
 
     bare = Dataset(chats.name, {**chats.splits, "validation": ()})
     run.save_report(measure(Scripted("x", {}), bare, "validation", run.plan.prompt, Decoding()).to_json(), SAMPLED)
-    html = points_html(run, [0], [0], [0])
+    html = points_html(run, [0], run.written(SAMPLED), 1)
     assert "No chats were set aside" in html and "unknown" in html and "1 of 1 are measured" in html
 
 

@@ -223,6 +223,10 @@ def test_start_pressed_twice_begins_one_run_and_pressed_later_another(settings, 
     first, second = (begin(found, "ada", *chosen(), name)[0] for name in ("mine", ""))
     other, _ = begin(found, "ada", *chosen(method="lora"), "")
     assert first == second != other and [run.id for run in line.order(settings.runs)] == [first, other]
+    full = replace(settings, quota=Quota(in_line=2))
+    assert handler(full, "begin")(found, "ada", *chosen(method="lora"), "")[0] == other, (
+        "the first press filled the line"
+    )
     monkeypatch.setattr(tune_tab, "AGAIN", 0.0)
     assert begin(found, "ada", *chosen(method="lora"), "")[0] not in (first, other)
 

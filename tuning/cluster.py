@@ -89,13 +89,13 @@ class StandIn:
     def _submit(self) -> str | None:
         """The job's id; None where somebody asked to stop before the cluster took it."""
         self._say(WAITING, f"Waits for room on the Ray cluster at {self.address}.")
-        for tried in range(PATIENCE):
-            if self.stopping:
-                return None
+        tried = 0
+        while not self.stopping:
             try:
                 return submit(self.address, self.run)
             except RuntimeError as error:
-                if "try again later" not in str(error) or tried == PATIENCE - 1:  # as one says that has just started
+                tried += 1
+                if "try again later" not in str(error) or tried == PATIENCE:  # as one says that has just started
                     raise
                 time.sleep(LOOK)
         return None

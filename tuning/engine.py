@@ -11,8 +11,9 @@ from tuning.record import WAITS, read, write
 from tuning.runs import Run
 
 # torch's threads wait for each other asleep instead of spinning: on a machine that has other work as well, such as
-# measuring while training, a step is several times quicker so.
-PATIENT = ("env", "OMP_WAIT_POLICY=PASSIVE")
+# measuring while training, a step is several times quicker so. oneDNN keeps room for each of the last 1,024 shapes of a
+# product, and batches of like-length pairs have many shapes: sixteen are as quick.
+PATIENT = ("env", "OMP_WAIT_POLICY=PASSIVE", "ONEDNN_PRIMITIVE_CACHE_CAPACITY=16")
 
 
 class Engine(Protocol):

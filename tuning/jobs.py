@@ -129,6 +129,12 @@ def start(run: Run) -> None:
     _launch(run, TRAIN, engine_of(run.folder.parent).command(run))
 
 
+def measure(run: Run) -> None:
+    """`start_measuring` for whoever does not hold the line: two at once would measure twice."""
+    with line.locked(run.folder.parent):
+        start_measuring(run)
+
+
 def start_measuring(run: Run) -> None:
     """Measure the run's checkpoints as they become whole; nothing happens if that is going on.
 

@@ -139,7 +139,7 @@ def disk_bytes(plan: Plan, count: int) -> int:
 
 
 def adapter_parameters(count: int) -> int:
-    """How many numbers a LoRA of RANK adds to a model of `count`, at most: its matrices grow with the model's width."""
+    """How many numbers a LoRA of RANK adds to a FLAN-T5 of `count`, at most: its matrices grow with the model's width."""
     return int(min(ADAPTER * count, 700 * math.sqrt(count)))
 
 

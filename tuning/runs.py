@@ -208,8 +208,9 @@ class Run:
         write(self._process_file(job), {"pid": 0, "started": None})
 
     def is_put_off(self, job: str) -> bool:
-        path = self._process_file(job)
-        return path.is_file() and read(path)["pid"] == 0
+        with suppress(FileNotFoundError):  # also where the run is deleted at this moment
+            return bool(read(self._process_file(job))["pid"] == 0)
+        return False
 
     def process(self, job: str) -> psutil.Process | None:
         """The live process of this job, or None."""
@@ -232,9 +233,9 @@ class Run:
         """The steps that have a report, in order; no report is read for it."""
         return sorted(int(path.stem) for path in (self.folder / on).glob("*.json"))
 
-    def written(self) -> tuple[tuple[int, int], ...]:
-        """(step, time of writing) of each report on the test chats: another value once one is added or made again."""
-        return tuple((step, (self.folder / TESTED / f"{step}.json").stat().st_mtime_ns) for step in self.measured())
+    def written(self, on: str = TESTED) -> dict[int, int]:
+        """The time of writing of each step's report: another value once one is added or made again."""
+        return {step: (self.folder / on / f"{step}.json").stat().st_mtime_ns for step in self.measured(on)}
 
     def reports(self) -> list[dict[str, Any]]:
         """All reports on the test chats in order of steps."""

@@ -23,16 +23,12 @@ from tuning.runs import CANCELLED, CANCELLED_WORDS, FAILED, FINISHED, RUNNING, T
 from tuning.trainer import DivergedError, Keeper, Tuner, arguments
 from tuning.warmup import encode_pairs, trainable
 
-# oneDNN keeps room for each of the last 1,024 shapes of a product, and batches of like-length pairs have many shapes. Sixteen are as quick.
-SHAPES_KEPT = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
-
 
 def main(folder: str, elsewhere: str = "") -> int:
     """`python -m tuning.train RUN_FOLDER`: trains that run on from its last whole checkpoint, on all GPUs of this machine.
 
     0 when it finished, 1 when it was stopped or failed. A second word says that this is not the machine of the app.
     """
-    os.environ.setdefault(SHAPES_KEPT, "16")
     path, here = Path(folder), not elsewhere
     count = company(Run(path).plan.batch_size) if here else 1
     try:

@@ -238,7 +238,7 @@ def comparison_of(settings: Settings, run_ids: Sequence[str]) -> Comparison:
 
 def _written(settings: Settings, run_id: str) -> Written:
     recorded = run_id == RECORDED and settings.recorded()
-    return () if recorded else open_run(settings.runs, run_id).written()
+    return () if recorded else tuple(open_run(settings.runs, run_id).written().items())
 
 
 @lru_cache(maxsize=8)

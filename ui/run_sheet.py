@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -82,9 +83,9 @@ def _advice(run: Run, progress: Progress) -> str:
         return f"You may close this page: the run {goes_on}, and this address shows it again."
     if progress.state == FINISHED:
         return ""
-    if run.alive(TRAIN):
+    if run.alive(TRAIN) and not progress.no_resume:
         return "Its process is just ending; then it can be resumed."
-    if why := jobs.no_resume(run):
+    if why := progress.no_resume or jobs.no_resume(run):
         return f"It cannot be resumed. {why}"
     step = run.resume_step()
     where = f"goes on from checkpoint {step}, as if it had never stopped" if step else "starts again from the beginning"
@@ -135,8 +136,11 @@ def loss_html(progress: Progress) -> str:
     return chart_html(figure.to_json(), "Loss by step", "nats per token")
 
 
-def points_html(run: Run, steps: list[int], sampled: list[int], measured: list[int]) -> str:
-    """The checkpoints as they become whole, with what the quick look on a few validation chats found of each."""
+def points_html(run: Run, steps: list[int], sampled: Mapping[int, int], measured: int) -> str:
+    """The checkpoints as they become whole, with what the quick look on a few validation chats found of each.
+
+    `sampled` is when each quick look was written, `measured` how many reports on the test chats there are.
+    """
     if len(steps) < 2 and not sampled:
         return ""
     heads = (
@@ -144,14 +148,14 @@ def points_html(run: Run, steps: list[int], sampled: list[int], measured: list[i
         + tag("th", "ROUGE-L", class_="n")
         + tag("th", "Unsupported facts a summary", class_="n")
     )
-    rows = "".join(_point(run, step, step in sampled) for step in steps)
+    rows = "".join(_point(run, step, sampled.get(step)) for step in steps)
     table = tag("div", tag("table", tag("tr", heads) + rows), class_="examples", style="margin-top:14px")
-    return table + tag("p", escape(_points_words(run, len(steps), sampled, len(measured))), class_="quiet")
+    return table + tag("p", escape(_points_words(run, len(steps), sampled, measured)), class_="quiet")
 
 
-def _points_words(run: Run, steps: int, sampled: list[int], measured: int) -> str:
+def _points_words(run: Run, steps: int, sampled: Mapping[int, int], measured: int) -> str:
     """What the quick scores were taken on, and how far the proof on the test chats is."""
-    chats = _scores(run.folder, sampled[0])[2] if sampled else None
+    chats = _scores(run.folder, *next(iter(sampled.items())))[2] if sampled else None
     words = {
         None: "Each is looked at on a few validation chats as soon as it is whole.",
         0: "No chats were set aside for validation, so there is no quick look.",
@@ -161,17 +165,17 @@ def _points_words(run: Run, steps: int, sampled: list[int], measured: int) -> st
     return f"{quick} On the test chats, for the Compare tab, {measured} of {steps} are measured.{waits}"
 
 
-def _point(run: Run, step: int, sampled: bool) -> str:
+def _point(run: Run, step: int, written: int | None) -> str:
     name = tag("td", label(step))
-    if not sampled:
+    if written is None:
         return tag("tr", name + tag("td", "not measured yet", class_="n quiet", colspan=2))
-    rouge, facts, _ = _scores(run.folder, step)
+    rouge, facts, _ = _scores(run.folder, step, written)
     return tag("tr", name + tag("td", _interval(rouge, 1), class_="n") + tag("td", _interval(facts, 2), class_="n"))
 
 
 @lru_cache(maxsize=512)
-def _scores(folder: Path, step: int) -> tuple[Interval, Interval, int]:
-    """ROUGE-L and unsupported facts a summary of the quick look, and its chats; a report that is written never changes."""
+def _scores(folder: Path, step: int, written: int) -> tuple[Interval, Interval, int]:
+    """ROUGE-L and unsupported facts a summary of the quick look that was written then, and its chats."""
     report = Report.from_json(Run(folder).report(step, SAMPLED) or {})
     rouge, facts = (mean_interval(report.values(score)) for score in ("rougeL", "unsupported"))
     return rouge, facts, len(report.results)

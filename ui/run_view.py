@@ -153,7 +153,7 @@ def _own_run(settings: Settings, run_id: str | None, key: str) -> Run:
 
 
 ACTIONS = {
-    "cancel": jobs.cancel, "resume": jobs.resume, "measure": jobs.start_measuring, "delete": jobs.discard,
+    "cancel": jobs.cancel, "resume": jobs.resume, "measure": jobs.measure, "delete": jobs.discard,
 }  # fmt: skip
 # The address always names the run on the screen, so that a reload or a second tab opens the same one.
 REMEMBER = """(run) => { const url = new URL(location.href); run ? url.searchParams.set('run', run) : url.searchParams.delete('run');
@@ -176,8 +176,8 @@ def _nothing(words: str) -> tuple[object, ...]:
 
 def _look(run: Run, seen: object) -> tuple[object, ...] | object:
     """Everything on the screen, or nothing where nothing has changed since `seen`."""
-    progress, measuring, measured = run.progress(), run.measuring(), run.measured()
-    place, sampled = line.place(run), run.measured(SAMPLED)
+    progress, measuring, measured = run.progress(), run.measuring(), run.written()
+    place, sampled = line.place(run), run.written(SAMPLED)
     ending = progress.over and run.alive(TRAIN)  # Resume waits for it
     busy = ending or run.alive(MEASURE) or run.is_put_off(MEASURE)
     steps = [checkpoint.step for checkpoint in run.checkpoints()]
@@ -191,11 +191,11 @@ def _look(run: Run, seen: object) -> tuple[object, ...] | object:
         proof(state_html(run, progress, place, measuring)),
         proof(figures_html(progress)),
         proof(loss_html(progress)),
-        proof(points_html(run, steps, sampled, measured)),
+        proof(points_html(run, steps, sampled, len(measured))),
         proof(log_html(run)),
         gr.Button(visible=not progress.over, interactive=not progress.over),
         gr.Button(visible=progress.over and progress.state != FINISHED, interactive=not jobs.no_resume(run)),
-        gr.Button(interactive=over and bool(steps)),  # a report may be of an older version
+        gr.Button(interactive=over),  # a report may be of an older version
         gr.Button(interactive=progress.over),
         _takeable(steps[1:], fresh=not isinstance(seen, list | tuple) or seen[-1] != steps),
         gr.Timer(active=not over),

@@ -101,7 +101,12 @@ def _wire_plan(
 
     def timed(event: Any) -> None:
         """What is shown in the end is foreseen anew, from what is chosen then: it may have changed while steps were timed."""
-        event.then(time_steps, [opened, *given], None, concurrency_limit=1, **LATEST).then(foresee, **shown)
+        event.then(time_steps, [opened, *given], None, concurrency_limit=1, **LATEST).then(
+            lambda seen, *given: foresee(*given) if seen else gr.skip(),
+            [opened, *given],
+            choices.consequences,
+            **LATEST,
+        )
 
     opened = gr.State(False)  # whoever only looks at the other tabs has no steps timed
     shown: dict[str, Any] = {"inputs": given, "outputs": choices.consequences, **LATEST}
@@ -138,12 +143,14 @@ def _wire_start(settings: Settings, start: gr.Button, given: list[Any], name: gr
 
 def _begun(settings: Settings, found: Chats | None, key: str, title: str, *chosen: Any) -> Run:
     """The run, in line. A second press that only came too soon after the first finds the run of that one."""
+    dataset = found.dataset if found else settings.sample_set()
+    with suppress(Refused):  # refused below, with every reason
+        plan = _plan(settings, found, *chosen)
+        for run in list_runs(settings.runs, key)[:1]:
+            if time.time() - run.record.created < AGAIN and run.plan == plan and run.dataset.digest == dataset.digest:
+                return run
     plan = _allowed(settings, found, key, *chosen)
     jobs.check_trackers(settings.trackers)
-    dataset = found.dataset if found else settings.sample_set()
-    for run in list_runs(settings.runs, key)[:1]:
-        if time.time() - run.record.created < AGAIN and run.plan == plan and run.dataset.digest == dataset.digest:
-            return run
     run = create(settings.runs, plan, dataset, title or dataset.name, key)
     jobs.enqueue(run, forecast(plan, dataset, base_models=settings.base_model).seconds, settings.trackers)
     return run
