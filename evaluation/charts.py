@@ -97,6 +97,7 @@ def scaling_figure(numbers: Sequence[str], lines: Mapping[str, Sequence[float]])
     for placed in _apart([_label(places[-1], values[-1], name, colours[name]) for name, values in lines.items()]):
         figure.add_annotation(**placed)
     figure.update_layout(**_layout({"tickvals": places, "ticktext": list(numbers), "range": [-0.1, places[-1]]}))
+    figure.update_layout(margin_r=130)  # names of tasks are longer than those of scores
     return figure
 
 
