@@ -67,7 +67,8 @@ def build(
         with as_messages("No link"):
             return numbers_token(prepare(find(run_ids), "numbers")[0], settings.signing_key)
 
-    fields.panel.expand(lambda secret: secret, owner, fields.key, **QUIET)
+    # Also when the key comes late: a slow page can be unfolded before it is there.
+    gr.on([fields.panel.expand, owner.change], lambda secret: secret, owner, fields.key, **LATEST)
     gr.on([fields.panel.expand, fields.reveal.change], look, [run, fields.reveal], fields.preview, **LATEST)
     fields.figures.click(token, run, fields.numbers, **QUIET).then(
         None, fields.numbers, fields.numbers, js=NUMBERS_JS, **QUIET
