@@ -45,9 +45,8 @@ class Said:
     lead: str
 
 
-Filed = tuple[
-    int, Sentence, bool | None
-]  # its turn, and what it says of its words: denied, stated (False) or open (None)
+# Its turn, the sentence, and what it says of its words: denied (True), stated (False) or open (None).
+Filed = tuple[int, Sentence, bool | None]
 
 
 @dataclass(eq=False, slots=True)

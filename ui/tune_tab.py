@@ -34,7 +34,7 @@ PRIVACY = (
 
 
 PRECISIONS = [("chosen for you", ""), ("bf16", "bf16"), ("fp32", "fp32"), ("fp16", "fp16")]
-METHODS = [("All weights", FULL), ("LoRA", LORA)]
+METHOD_CHOICES = [("All weights", FULL), ("LoRA", LORA)]
 OWN_FIELDS = {"steps": "Steps", "batch_size": "Pairs a step", "learning_rate": "Learning rate"}
 AGAIN = 5.0  # seconds within which the same start is a finger that was too quick
 LONGEST_NAME = 80  # characters of a run's name
@@ -73,7 +73,7 @@ def build(settings: Settings, owner: gr.BrowserState, demo: gr.Blocks, tab: gr.T
 def _lay_choices() -> Choices:
     model = gr.Dropdown(BASE_CHOICES, value=BUNDLED, label="Base model", allow_custom_value=True)
     with gr.Row():
-        method = gr.Radio(METHODS, value=FULL, label="What to train")
+        method = gr.Radio(METHOD_CHOICES, value=FULL, label="What to train")
         size = gr.Radio(list(SIZES), value="quick", label="Size")
     template = gr.Dropdown(list(TEMPLATES), value=DEFAULT.name, label="Template")
     with gr.Accordion("Advanced", open=False), gr.Row():
@@ -129,7 +129,7 @@ def _wire_plan(
 
 def _methods() -> gr.Radio:
     """What to train, with what only some machines can."""
-    return gr.Radio([*METHODS, *([] if no_qlora() else [("QLoRA", QLORA)])])
+    return gr.Radio([*METHOD_CHOICES, *([] if no_qlora() else [("QLoRA", QLORA)])])
 
 
 def _wire_start(settings: Settings, start: gr.Button, given: list[Any], name: gr.Textbox, started: gr.Textbox) -> None:
