@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from html import escape
 
 import gradio as gr
 
 from dialogues.dialogue import Refused
-from evaluation import reference_lines
-from evaluation.comparison import Comparison, compare_run
-from evaluation.several import MOST, beside, together
+from evaluation.comparison import Comparison
+from evaluation.several import MOST, beside
 from sharing.breakdown import slices_html
 from sharing.sheet import (
     FILTERS,
@@ -30,8 +26,8 @@ from sharing.sheet import (
     tag,
     verdict_html,
 )
-from tuning.runs import list_runs, open_run
 from ui import blind_panel, share_panel
+from ui.compared import comparison_of, run_choices
 from ui.look import EACH, LATEST, QUIET, proof, sheet_box
 from ui.refusals import as_messages
 from ui.settings import RECORDED, Settings
@@ -66,8 +62,6 @@ element.addEventListener('keydown', (event) => {
   if (next) { event.preventDefault(); pick(next); }
 });
 """
-Written = tuple[tuple[int, int], ...]  # the step of each report and when it was written
-_COMPARING = threading.Lock()  # who comes while a comparison is being read waits for it instead of reading it again
 CHARTS_JS = "element.addEventListener('pick', (event) => trigger('select', { step: event.detail.step }));"
 
 
@@ -180,6 +174,8 @@ def _wire_opening(
         return gr.Dropdown(offered, value=chosen, multiselect=True), gr.Dropdown(share_panel.pairs(published))
 
     asked = [choices.run, choices.kept, choices.order]
+    # On a slow page the tab may be open before the key is there. Nothing but the choices: another may have been made.
+    owner.change(lambda key: gr.Dropdown(run_choices(settings, key)), owner, choices.run, **LATEST)
     tab.select(arrive, [owner, current, choices.run, links], [choices.run, mine], **QUIET).then(
         open_comparison, asked, opened, **QUIET
     )
@@ -221,50 +217,6 @@ def _wire_views(settings: Settings, choices: Choices, boxes: Boxes) -> None:
     boxes.table.select(open_row, [choices.run, choices.step], boxes.sheet, **EACH)
     boxes.fold.expand(cut, [choices.run, choices.step], boxes.slices, **QUIET)
     gr.on([choices.run.change, choices.step.change], lambda: gr.Accordion(open=False), None, boxes.fold, **QUIET)
-
-
-def run_choices(settings: Settings, owner: str) -> list[tuple[str, str]]:
-    """The recorded comparison, and the owner's runs that have been measured."""
-    fixed = [("Recorded: our sample chats", RECORDED)] if settings.recorded() else []
-    return [*((run.record.name, run.id) for run in list_runs(settings.runs, owner) if 0 in run.measured()), *fixed]
-
-
-def comparison_of(settings: Settings, run_ids: Sequence[str]) -> Comparison:
-    """The comparison of these runs' reports as they are now. Raises RunRefused or ComparisonRefused."""
-    named = tuple((run_id, _written(settings, run_id)) for run_id in run_ids or [""])
-    with _COMPARING:
-        return _compared(settings, named)
-
-
-def _written(settings: Settings, run_id: str) -> Written:
-    recorded = run_id == RECORDED and settings.recorded()
-    return () if recorded else tuple(open_run(settings.runs, run_id).written().items())
-
-
-@lru_cache(maxsize=8)
-def _compared(settings: Settings, named: tuple[tuple[str, Written], ...]) -> Comparison:
-    """Runs, and when each of their reports was written, name one comparison."""
-    if len(named) > 1:
-        return together([_compared(settings, (one,)) for one in named])
-    ((run_id, _),) = named
-    recorded = settings.recorded() if run_id == RECORDED else None
-    return recorded or compare_run(open_run(settings.runs, run_id))
-
-
-def forget() -> None:
-    """Let go of every chat that a comparison keeps in memory: somebody has deleted theirs."""
-    _compared.cache_clear()
-    reference_lines.forget()
-
-
-def warm(settings: Settings, owner: str) -> None:
-    """Read the owner's newest measured run behind their first look at the page, so that Compare opens on it at once."""
-    threading.Thread(target=_compare_newest, args=(settings, owner), daemon=True).start()
-
-
-def _compare_newest(settings: Settings, owner: str) -> None:
-    with suppress(Refused, IndexError):  # said where it matters: when somebody opens the tab
-        comparison_of(settings, [run_choices(settings, owner)[0][1]])
 
 
 def _opened(comparison: Comparison, keep: str, by: str) -> tuple[object, ...]:

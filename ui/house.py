@@ -15,7 +15,7 @@ from dialogues.upload import MAX_BYTES
 from prompting.model import BUNDLED, ModelRefused, load
 from sharing.sheet import tag
 from tuning.runs import RunRefused, open_run
-from ui import api, compare_tab, prompt_tab, run_view, scaling_panel, tune_tab
+from ui import api, compare_tab, compared, prompt_tab, run_view, scaling_panel, tune_tab
 from ui.look import QUIET, head, sheet_box, theme
 from ui.routes import middleware, routes
 from ui.settings import Settings
@@ -49,7 +49,7 @@ def build(settings: Settings) -> gr.Blocks:
             warm(settings)
             asked = dict(request.query_params)
             key = key or secrets.token_hex(16)
-            compare_tab.warm(settings, key)
+            compared.warm(settings, key)
             models = gr.Dropdown(prompt_tab.model_choices(settings, key))
             return key, _tab(asked), models, _run_picker(settings, asked, key)
 

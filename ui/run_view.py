@@ -18,7 +18,7 @@ from sharing.parcel import pack
 from sharing.sheet import tag
 from tuning import jobs, line
 from tuning.runs import FINISHED, MEASURE, SAMPLED, TRAIN, Run, RunRefused, open_run, owner_digest
-from ui import compare_tab
+from ui import compared
 from ui.look import QUIET, proof, sheet_box
 from ui.refusals import as_messages
 from ui.run_sheet import figures_html, log_html, loss_html, points_html, silent_minutes, state_html
@@ -120,7 +120,7 @@ def _wire_actions(settings: Settings, view: View, owner: gr.BrowserState, looked
             ACTIONS[action](run)
         if action != "delete":
             return gr.skip()
-        compare_tab.forget()
+        compared.forget()
         gr.Success("The run, its checkpoints and its chats are deleted.", title="Deleted")
         rest = own_runs(settings, key)
         return gr.Dropdown(rest, value=rest[0][1] if rest else None)
