@@ -32,7 +32,7 @@ from evaluation.predictions import (
 from evaluation.report import Report
 from evaluation.significance import Interval, mean_interval
 from evaluation.support import Judge
-from tuning.runs import Run
+from tuning.runs import run_at
 
 JUDGE = f"a pretrained checker's score too (KIND is {', '.join(JUDGES)}; SOURCE a folder or a hub id); may come again"
 TOGETHER = 64  # pairs that a checker is given at once, for the sake of the progress bar
@@ -146,7 +146,7 @@ def _tell_run(given: argparse.Namespace) -> dict[str, Any]:
         raise PredictionsRefused(
             Problem(reason, "Let a checkpoint summarise a file: FILE --model CHECKPOINT --judge …")
         )
-    comparison = compare_run(Run(given.source))
+    comparison = compare_run(run_at(given.source))
     for checkpoint in comparison.checkpoints:
         print(f"\n{checkpoint.label}")
         _print_table(checkpoint.means)

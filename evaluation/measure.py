@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -21,7 +22,7 @@ from evaluation.rouge_many import COLUMNS, rouge_many
 from evaluation.support import SUPPORT, of
 from prompting.model import Decoding, Summarizer, load
 from prompting.template import Template
-from tuning.runs import SAMPLED, TESTED, Run
+from tuning.runs import SAMPLED, TESTED, Run, RunRefused, run_at
 
 METRICS = f"{ROUGE}|{OVERLAP}|{SUPPORT}|{COVERAGE}"
 SPLIT = "test"
@@ -233,11 +234,18 @@ def _plain(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def main(folder: str) -> int:
-    """Follow the run in `folder`; the exit status is 1 where a checkpoint could not be measured."""
+def main() -> int:
+    """Follow the run whose folder is named; 1 where a checkpoint could not be measured, 2 and a sentence where that is no run."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("run", type=Path, metavar="RUN_FOLDER")
+    folder = parser.parse_args().run
     os.nice(max(0, NICE - os.nice(0)))
-    return 1 if follow(Run(Path(folder))) else 0
+    try:
+        return 1 if follow(run_at(folder)) else 0
+    except RunRefused as refusal:
+        print(*refusal.problems, sep="\n", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

@@ -14,7 +14,7 @@ from dialogues.dialogue import Problem, Refused
 from prompting.model import open_tokenizer, open_weights
 from prompting.source import find
 from sharing.parcel import card, contents, generation
-from tuning.runs import Run, RunRefused
+from tuning.runs import Run, RunRefused, run_at
 
 SERVED = "ctranslate2"  # the folder in the export that CTranslate2 reads
 
@@ -92,9 +92,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """0 when all was done; 1 and a sentence on the error output where something is refused."""
     asked = parser().parse_args(words)
     try:
-        run = Run(asked.run)
-        if not (asked.run / "record.json").is_file():
-            raise _refusal(f"{asked.run} is no run.", "Give a run's folder, as the command line printed it.")
+        run = run_at(asked.run)
         _refuse_beforehand(asked)
         folder = export(run, asked.step, asked.to, asked.merge or asked.ctranslate2)
         print(folder)

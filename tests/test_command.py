@@ -52,6 +52,20 @@ def test_everything_wrong_with_a_plan_is_said_at_once(tmp_path: Path) -> None:
     assert command(tmp_path / "gone.toml").returncode == 2
 
 
+@pytest.mark.parametrize("module", ["tuning", "evaluation.measure", "sharing.export"])
+def test_a_folder_that_is_no_run_is_refused_in_a_sentence(tmp_path: Path, module: str) -> None:
+    more = ["5", "--to", tmp_path / "out"] if module == "sharing.export" else []
+    line = [sys.executable, "-m", module, str(tmp_path), *map(str, more)]
+    said = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert said.returncode and said.stderr.endswith("no run. Give a run's folder, as the command line printed it.\n")
+    assert "Traceback" not in said.stderr
+
+
+def test_the_command_says_what_it_wants() -> None:
+    said = command("--help")
+    assert said.returncode == 0 and all(words in said.stdout for words in ("RUN_FOLDER", "learning_rate", "report_to"))
+
+
 def test_runs_of_one_home_belong_to_one_secret_that_only_its_owner_can_read(tmp_path: Path) -> None:
     owner = _owner(tmp_path)
     assert len(owner) == 64 and owner == _owner(tmp_path)

@@ -210,4 +210,4 @@ def test_a_runs_folder_tells_its_comparison(
 
 
 def test_a_folder_that_is_no_run_is_refused_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "No such file" in refused(capsys, tmp_path)
+    assert "is no run" in refused(capsys, tmp_path)

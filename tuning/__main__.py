@@ -12,6 +12,7 @@ of runs names it. Ctrl-C leaves it running.
 
 from __future__ import annotations
 
+import argparse
 import os
 import secrets
 import shutil
@@ -30,7 +31,7 @@ from dialogues.upload import read_upload
 from tuning import jobs, line
 from tuning.forecast import forecast, in_words, time_step
 from tuning.plan import PlanRefused, propose
-from tuning.runs import FINISHED, WAITING, Progress, Run, create
+from tuning.runs import FINISHED, WAITING, Progress, Run, create, run_at
 
 SAMPLE = Path(__file__).resolve().parents[1] / "assets" / "chats"
 CHOICES = ("base_model", "method", "size", "template")
@@ -42,7 +43,7 @@ KEYS = {"data", "test", "name", "home", "report_to", *CHOICES, *OWN}
 def main(path: Path) -> int:
     """Begin or resume, then follow to the end; 0 when the run finished. Refusals go to stderr, all of them."""
     try:
-        run = _resumed(Run(path)) if path.is_dir() else _begun(path)
+        run = _resumed(run_at(path)) if path.is_dir() else _begun(path)
         return 0 if follow(run).state == FINISHED else 1
     except Refused as refusal:
         print(*refusal.problems, sep="\n", file=sys.stderr)
@@ -146,6 +147,6 @@ def _beside(run: Run, progress: Progress) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    sys.exit(main(Path(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", type=Path, metavar="PLAN.toml or RUN_FOLDER")
+    sys.exit(main(parser.parse_args().plan))

@@ -295,6 +295,13 @@ def open_run(root: Path, run_id: str) -> Run:
     return Run(root / run_id)
 
 
+def run_at(folder: Path) -> Run:
+    """The run that stands in this folder. Raises RunRefused."""
+    if not (folder / "record.json").is_file():
+        raise _refusal(f"{folder} is no run.", "Give a run's folder, as the command line printed it.")
+    return Run(folder)
+
+
 def delete(run: Run) -> None:
     """Remove a run and all that was stored for it. Raises RunRefused while a process works on it."""
     if (run.alive(TRAIN) and not run.progress().over) or run.alive(MEASURE):
