@@ -1,7 +1,7 @@
 """How many planted errors the grounding check finds: `python -m benchmarks.planted [FILE …] [--show KIND]`.
 
 Each sentence of a true reference is judged as it stands (a flag there is a false alarm) and again with one error planted:
-a name, number, amount, date or id that the chat does not have, a denial added or taken away, the speakers in each other's
+a name, number, amount, date or id that the chat does not have, a denial added or taken away, a doubt added, the speakers in each other's
 place, or a sentence of another chat's summary. Without FILE the shipped test chats are used; shares carry 95 % bootstrap
 intervals over sentences. Another value counts as found when the flag is on it, the other errors when the sentence is flagged.
 """
@@ -60,6 +60,8 @@ def plant(sentence: str, example: Example, foreign: str, rng: random.Random) -> 
     for negated in (_denied(sentence), _undenied(sentence)):
         if negated:
             yield Planted(negated, "negation")
+    if doubted := _doubted(sentence):
+        yield doubted
     if swapped := _swapped(sentence, speakers):
         yield Planted(swapped, "roles")
     yield Planted(foreign, "other chat")
@@ -142,6 +144,13 @@ def _undenied(sentence: str) -> str:
     return plain if count else ""
 
 
+def _doubted(sentence: str) -> Planted | None:
+    """What will be becomes what might be."""
+    if re.search(r"\bnot\b|n['’]t\b", sentence) or not (will := re.search(r"\bwill\b", sentence)):
+        return None
+    return _replaced(sentence, will.span(), "might", "modality")
+
+
 def _swapped(sentence: str, speakers: Sequence[str]) -> str:
     """The two sides in each other's place; "" where the sentence names none, or both side by side."""
     other = dict(ROLES)
@@ -187,7 +196,7 @@ def show(name: str, examples: Sequence[Example], shown: str) -> None:
             found[planted.kind].append(planted.found(example.dialogue))
             if planted.kind == shown and not found[shown][-1]:
                 print(f"    missed: {planted.text}    was: {text}")
-    for kind in (NUMBER, AMOUNT, DATE, ID, "name", "negation", "roles", "other chat"):
+    for kind in (NUMBER, AMOUNT, DATE, ID, "name", "negation", "modality", "roles", "other chat"):
         print(f"  {kind:<12}  {percent(found[kind]) if found[kind] else 'none to plant'}  of {len(found[kind])}")
 
 

@@ -58,8 +58,8 @@ WAYS: dict[str, tuple[type, type, dict[str, Any]]] = {
     "the same, grouped by length": (
         Seq2SeqTrainer, DataCollatorForSeq2Seq, {"train_sampling_strategy": "group_by_length"},
     ),
-    "TuneProof, fp32": (Tuner, DataCollatorForSeq2Seq, {"optim": "adafactor"}),
-    "TuneProof, bf16": (Tuner, DataCollatorForSeq2Seq, {"optim": "adafactor", "bf16": True}),
+    "TuneProof, fp32": (Tuner, DataCollatorForSeq2Seq, {}),
+    "TuneProof, bf16": (Tuner, DataCollatorForSeq2Seq, {"bf16": True}),
 }  # fmt: skip
 
 

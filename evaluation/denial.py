@@ -1,4 +1,4 @@
-"""Whether the chat denies what a summary denies, states what it states, and says a word and not its opposite."""
+"""Whether the chat denies what a summary denies, states what it states, doubts what it doubts, and says a word and not its opposite."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from evaluation.evidence import Chat
-from evaluation.lexicon import LACKING, OPPOSITES, TELLING
+from evaluation.lexicon import DOUBTS, LACKING, OPPOSITES, TELLING
 from evaluation.polarity import Sentence, Word, denial_stems, stem
 from evaluation.report import ABSENT, CONTRADICTED, SUPPORTED, Verdict, verdict
 
-NEGATION, OPPOSITE = "negation", "opposite"
+NEGATION, MODALITY, OPPOSITE = "negation", "modality", "opposite"
 
 
 def judge_polarity(sentence: Sentence, chat: Chat) -> Iterator[Verdict]:
@@ -20,6 +20,7 @@ def judge_polarity(sentence: Sentence, chat: Chat) -> Iterator[Verdict]:
         if scope and (found := _judge_denial(sentence, cue, scope, chat)):
             yield found
     yield from _judge_statement(sentence, chat)
+    yield from _judge_doubt(sentence, chat)
     yield from _judge_opposites(sentence, chat)
 
 
@@ -105,6 +106,18 @@ def _stems_of(filed: Sequence[tuple[int, Sentence, bool | None]]) -> frozenset[s
 @cache
 def _telling() -> frozenset[str]:
     return frozenset(map(stem, TELLING))
+
+
+def _judge_doubt(sentence: Sentence, chat: Chat) -> Iterator[Verdict]:
+    """A `might` about what the nearest turn says without any word of doubt."""
+    for word in sentence.words:
+        if word.plain != "might" or not (nearest := chat.best_turns(sentence.stems)):
+            continue
+        about = (there for turn, there, _ in chat.sentences if turn == nearest[0] and sentence.stems & there.stems)
+        said = {near.plain for there in about for near in there.words}
+        if said and not said & DOUBTS:
+            reason = f"The chat says it without a doubt (turn {nearest[0] + 1})."
+            yield verdict((word.start, word.end), MODALITY, CONTRADICTED, nearest[0], reason)
 
 
 def _judge_opposites(sentence: Sentence, chat: Chat) -> Iterator[Verdict]:

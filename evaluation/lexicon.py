@@ -243,3 +243,10 @@ OPPOSITES: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(
         """.strip().splitlines()
     )
 )
+
+# Words by which somebody leaves open whether a thing is so or will come.
+DOUBTS = frozenset(
+    """might may maybe perhaps possibly possible probably likely hopefully hope could should would think thought guess if
+    suppose supposed sure try trying want wants going consider considering plan planning expect expected unless or whether
+    depends""".split()
+)

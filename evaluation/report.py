@@ -17,7 +17,7 @@ class Verdict:
 
     `start`/`end` are character offsets into the summary; `status` is supported, absent, contradicted or new (a word of
     the summary's own, which proves nothing); `kind` names what was looked at (name, number, amount, date, id, negation,
-    opposite, role, event, word); `support` in [0, 1], or None when it could not be judged; `turn` is the 0-based evidence turn, or
+    modality, opposite, role, event, word); `support` in [0, 1], or None when it could not be judged; `turn` is the 0-based evidence turn, or
     None for "not in the chat"; `reason` is one sentence in words.
     """
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dialogues.dialogue import Dialogue
 from evaluation.alignment import align
-from evaluation.denial import NEGATION, OPPOSITE
+from evaluation.denial import MODALITY, NEGATION, OPPOSITE
 from evaluation.evidence import index
 from evaluation.grounding import GROUNDING, NAME, check
 from evaluation.mentions import AMOUNT, DATE, ID, NUMBER
@@ -16,11 +16,11 @@ from evaluation.polarity import Sentence, read
 from evaluation.report import Verdict
 
 SIGNALS = ("best", "lean", "name", "value", "denial")
-KINDS = {"name": {NAME}, "value": {NUMBER, AMOUNT, DATE, ID}, "denial": {NEGATION, OPPOSITE}}
-SUPPORT = f"support-1+{GROUNDING}"  # part of every signature
+KINDS = {"name": {NAME}, "value": {NUMBER, AMOUNT, DATE, ID}, "denial": {NEGATION, MODALITY, OPPOSITE}}
+SUPPORT = f"support-2+{GROUNDING}"  # part of every signature
 MOST = 2  # verdicts of one sort that count in a sentence
 # By `python -m benchmarks.support`, on errors planted in the summaries of the shipped training chats and on nothing else.
-WEIGHTS, BIAS = (1.64, 1.20, -2.96, -3.45, -1.78), 0.18
+WEIGHTS, BIAS = (1.60, 1.21, -2.95, -3.44, -1.90), 0.20
 
 
 class Judge(Protocol):

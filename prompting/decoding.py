@@ -15,13 +15,15 @@ class Decoding:
 
     max_new_tokens: int = 80
     beams: int = 1
-    loop: int = 16  # tokens: where a run of so many would come again, the summary ends before it; 0 lets it go on
+    loop: int = (
+        16  # tokens: where a run of so many would come again, the summary ends before it, whole; 0 lets it go on
+    )
 
     @property
     def signature(self) -> str:
-        """Such as `greedy max80 loop16` or `beam4 max80 loop16`: goes into every score's signature."""
+        """Such as `greedy max80 loop16 whole` or `beam4 max80 loop0`: goes into every score's signature."""
         search = "greedy" if self.beams == 1 else f"beam{self.beams}"
-        return f"{search} max{self.max_new_tokens} loop{self.loop}"
+        return f"{search} max{self.max_new_tokens} loop{self.loop}{' whole' * (self.loop > 0)}"
 
 
 class Margins:
@@ -35,10 +37,11 @@ class Margins:
         self.steps.append(best[:, 0] - best[:, 1])
         return scores
 
-    def closest(self, lengths: list[int]) -> list[float]:
-        """Each row's smallest margin over the steps that it took before its end."""
+    def closest(self, rows: Sequence[Sequence[int]], pad: int) -> list[float]:
+        """Each row's smallest margin over the steps that it took before it was only padded."""
         import torch
 
+        lengths = (max((at + 1 for at, token in enumerate(row) if token != pad), default=1) for row in rows)
         margins = torch.stack(self.steps, dim=1)
         return [row[:length].min().item() for row, length in zip(margins.float(), lengths, strict=True)]
 

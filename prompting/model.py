@@ -169,7 +169,7 @@ class LocalSummarizer:
         """See Summarizer. Beam search has no growing text: it yields once. Closing the iterator stops the model."""
         ids, _ = encode(self._tokenizer, prompt, self.window)
         if decoding.beams > 1:
-            yield self._text(self._generate([ids], decoding)[0])
+            yield self._text(self._answer([ids], decoding)[0])
             return
         queue: SimpleQueue[int | Exception | None] = SimpleQueue()
         stop = threading.Event()
@@ -197,20 +197,19 @@ class LocalSummarizer:
     def _answer(self, batch: list[list[int]], decoding: Decoding) -> list[list[int]]:
         """The new ids of each row. A row that came near a tie is decoded again alone: it alone sets the result."""
         if decoding.beams > 1 or len(batch) == 1:
-            return [self._generate([ids], decoding)[0] for ids in batch]
+            return [self._ended(self._generate([ids], decoding)[0], decoding) for ids in batch]
         margins = Margins()
         rows = self._generate(batch, decoding, logits_processor=[margins])
         limit = NEAR_TIE[str(self._model.dtype)]
-        closest = margins.closest([len(row) + decoding.loop for row in rows])  # with the run that would come again
         return [
-            self._generate([ids], decoding)[0] if gap < limit else row
-            for ids, row, gap in zip(batch, rows, closest, strict=True)
+            self._ended(self._generate([ids], decoding)[0] if gap < limit else row, decoding)
+            for ids, row, gap in zip(batch, rows, margins.closest(rows, self._tokenizer.pad_token_id), strict=True)
         ]
 
     def _generate(
         self, batch: list[list[int]], decoding: Decoding, stop: Sequence[Any] = (), **hooks: Any
     ) -> list[list[int]]:
-        """Each row's new ids up to and with its end mark, which also stands where a run of tokens would come again."""
+        """Each row's new ids as the model wrote them, padded where others wrote more."""
         import torch
 
         longest = max(map(len, batch))
@@ -225,13 +224,23 @@ class LocalSummarizer:
                 stopping_criteria=[*stop, Looped(decoding)],
                 **hooks,
             )
-        return [self._ended(row, decoding) for row in output[:, 1:].tolist()]
+        rows: list[list[int]] = output[:, 1:].tolist()
+        return rows
 
     def _ended(self, row: list[int], decoding: Decoding) -> list[int]:
+        """The ids up to and with the end mark; before a run of tokens comes again it stands after the last whole sentence."""
         end = self._tokenizer.eos_token_id
         whole = row[: row.index(end) + 1] if end in row else row
         again = loop_start(whole, decoding.loop)
-        return whole if again is None else [*whole[:again], end]
+        return whole if again is None else [*whole[: self._last_sentence(whole, again)], end]
+
+    def _last_sentence(self, row: list[int], before: int) -> int:
+        """Where the last whole sentence of `row` ends, at `before` or earlier; `before` itself where none is whole."""
+        for end in range(before, 0, -1):
+            text, further = self._text(row[:end]), self._text(row[: end + 1])
+            if text.endswith((".", "!", "?")) and further[len(text) :][:1] in ("", " ", "\n"):  # else in a number
+                return end
+        return before
 
     def _settings(self, decoding: Decoding) -> Any:
         from transformers import GenerationConfig

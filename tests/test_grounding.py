@@ -135,6 +135,12 @@ def test_the_opposite_of_what_the_chat_says_is_marked_with_the_chats_word() -> N
     assert unsupported(check("The fee increased in May.", chat)) == 0
 
 
+def test_what_the_chat_says_without_a_doubt_must_not_become_a_maybe() -> None:
+    assert found("The refund might take 5 days.", "might").kind == "modality"
+    unsure = Dialogue("unsure", (*CHAT.turns[:3], Turn("Agent", "Perhaps the refund takes 5 days.")))
+    assert not unsupported(check("The refund might take 5 days.", unsure))
+
+
 def test_a_speaker_known_by_a_number_is_in_the_chat() -> None:
     chat = Dialogue("ids", (Turn("115858", "My parcel is late."), Turn("Agent", "It comes on Friday.")))
     assert unsupported(check("115858 says the parcel is late.", chat)) == 0

@@ -71,7 +71,7 @@ def test_even_near_ties_do_not_depend_on_the_batch(
     margins = Margins()
     ids = [door.encode(summarizer._tokenizer, p, 512)[0] for p in prompts[:8]]  # type: ignore[attr-defined]
     rows = summarizer._generate(ids, SHORT, logits_processor=[margins])  # type: ignore[attr-defined]
-    assert max(margins.closest([len(row) for row in rows])) < door.NEAR_TIE["torch.float32"]
+    assert max(margins.closest(rows, pad=0)) < door.NEAR_TIE["torch.float32"]
 
 
 def test_summaries_come_in_the_order_of_the_prompts_with_progress(tiny_model: Path, prompts: list[str]) -> None:
@@ -272,6 +272,21 @@ def test_a_summary_ends_before_it_goes_round_in_circles_alone_in_a_batch_and_str
     assert cut and not any(one.output_truncated for one in cut)
 
 
+def test_a_summary_that_would_go_round_in_circles_ends_with_its_last_whole_sentence() -> None:
+    summarizer = load("bundled")
+    encode = summarizer._tokenizer  # type: ignore[attr-defined]
+
+    def ended(text: str) -> str:
+        ids = encode(text).input_ids[:-1]
+        return str(summarizer._text(summarizer._ended(ids, Decoding(loop=8))))  # type: ignore[attr-defined]
+
+    again = " and the customer paid $14.89 for the lamp"
+    assert ended(f"The agent said yes. The customer wrote{again}{again}") == "The agent said yes."
+    assert ended(f"The customer wrote{again}. The agent agreed{again}.") == f"The customer wrote{again}."
+    assert ended(f"The customer wrote{again}{again}") == f"The customer wrote{again}"
+    assert ended("No circle here, and no sentence") == "No circle here, and no sentence"
+
+
 def test_the_signature_says_how_the_text_was_drawn() -> None:
-    assert Decoding().signature == "greedy max80 loop16"
+    assert Decoding().signature == "greedy max80 loop16 whole"
     assert Decoding(40, 4, 0).signature == "beam4 max40 loop0"

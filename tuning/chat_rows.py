@@ -116,7 +116,7 @@ def columns(chat: Chat, rng: random.Random) -> dict[str, str]:
         "dialogue": dialogue.text, "need": asked, "outcome": said.outcome, "summary": summary(chat, said, rng),
         "brief": f"{asked} {said.outcome}", "note": " ".join(filter(None, (asked, known, said.outcome))),
         "needs": f"{asked} {said.outcome} {REMAINS[said.solved]}".strip(), "resolved": RESOLVED[said.solved],
-        "title": " and ".join(dict.fromkeys(chat.wants[:2])).capitalize(),
+        "title": " and ".join(dict.fromkeys(chat.wants[:2])).capitalize(), "details": " ".join(said.told[:2]), "reply": said.answered[0],
         "facts": ", ".join(f"{key}: {value}" for key, value in list(chat.facts.items())[:6]),
     }  # fmt: skip
 
@@ -137,10 +137,10 @@ def _spoken(chat: Chat, said: Reading, rng: random.Random) -> dict[str, str]:
     by_agent = turn.speaker == said.other or turn.speaker in {agent for _, agent in LABELS}
     told = [said_by_agent(one, said.other) if by_agent else said_by_customer(one, said.who) for one in informative(turn.text)[:3]]  # fmt: skip
     who = rng.choice(sorted({turn.speaker for turn in turns}))
-    last = [turn.text for turn in turns if turn.speaker == who][-1]
+    spoken = [" ".join(turn.text.split()[:50]) for turn in turns if turn.speaker == who]
     return {
         "turn": f"{turn.speaker}: {turn.text}", "speaker": turn.speaker, "restated": " ".join(told),
-        "quote": " ".join(turn.text.split()[:12]), "who": who, "last": " ".join(last.split()[:50]),
+        "quote": " ".join(turn.text.split()[:12]), "who": who, "first": spoken[0], "last": spoken[-1],
     }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from tuning.plan import (
     Plan,
     adapter_parameters,
     disk_bytes,
+    keeps_moments,
     known_parameters,
     pairs_in,
 )
@@ -186,11 +187,13 @@ def _memory(plan: Plan, count: int | None, tokens: float) -> int | None:
 
 
 def _weight_bytes(plan: Plan, count: int) -> float:
-    """Of the weights and, where all are tuned, gradients and clipped updates; of QLoRA's addition those and its optimizer's."""
+    """Of the weights and, where all are tuned, gradients and the optimizer's; of QLoRA's addition those and its optimizer's."""
     if plan.method == QLORA:
         kept = 2 if plan.precision == "bf16" else 4
         return count * (WHOLE * kept + (1 - WHOLE) * FOUR_BITS) + 10 * adapter_parameters(count)
-    return count * (12 if plan.method == FULL else 4)
+    if plan.adapts:
+        return count * 4
+    return count * (16 if keeps_moments(count) else 12)
 
 
 def _verdict(memory: int | None, free: int) -> str | None:

@@ -53,7 +53,7 @@ class Recipe:
     muon_rate: float = 0.02
     adam_rate: float = 0.003
     seed: int = 0
-    cases: int = 170_000
+    cases: int = 230_000
     save_minutes: float = 4.0
 
 

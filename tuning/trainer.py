@@ -20,7 +20,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from dialogues.dialogue import Problem
 from prompting.source import Source
 from tuning import objective
-from tuning.plan import LORA, QLORA, known_parameters
+from tuning.plan import LORA, QLORA, keeps_moments, known_parameters
 from tuning.ranks import leads
 from tuning.runs import Run, RunRefused
 
@@ -205,6 +205,7 @@ def arguments(run: Run, validate_first: bool) -> Seq2SeqTrainingArguments:
     A step learns from `plan.batch_size` pairs, however many processes share them. Raises RunRefused for QLoRA in shards.
     """
     plan, sharded = run.plan, is_fsdp_enabled()
+    count = known_parameters(plan.base_model)
     found = Seq2SeqTrainingArguments(
         output_dir=str(run.checkpoint_folder(0).parent),
         max_steps=plan.steps,
@@ -212,12 +213,12 @@ def arguments(run: Run, validate_first: bool) -> Seq2SeqTrainingArguments:
         per_device_eval_batch_size=plan.batch_size,
         accelerator_config={"split_batches": True},
         learning_rate=plan.learning_rate,
-        optim=_optimizer(plan.method, sharded),
+        optim=_optimizer(plan.method, count, sharded),
         lr_scheduler_type="linear",
         warmup_steps=max(1, plan.steps // 20),
         bf16=plan.precision == "bf16",
         use_cpu=not torch.cuda.is_available(),
-        activation_checkpointing=not sharded and (known_parameters(plan.base_model) or 0) > LARGE,
+        activation_checkpointing=not sharded and (count or 0) > LARGE,
         ddp_find_unused_parameters=False,
         seed=plan.seed,
         logging_steps=max(1, plan.steps // 100),
@@ -235,11 +236,13 @@ def arguments(run: Run, validate_first: bool) -> Seq2SeqTrainingArguments:
     return found
 
 
-def _optimizer(method: str, sharded: bool) -> str:
+def _optimizer(method: str, count: int | None, sharded: bool) -> str:
     """By transformers' names. Adafactor's row and column means know nothing of shards; QLoRA's has two bytes a number."""
-    if method == QLORA and sharded:
+    if sharded and method == QLORA:
         raise RunRefused(Problem("A model in four bits cannot be put into shards.", "Choose lora.", field="method"))
-    return "adamw_8bit" if method == QLORA else "adamw_torch" if method == LORA or sharded else "adafactor"
+    if method == QLORA:
+        return "adamw_8bit"
+    return "adamw_torch_fused" if method == LORA or sharded or keeps_moments(count) else "adafactor"
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from dialogues.dialogue import Dataset, Example, Problem
 from prompting.model import encode, open_tokenizer, open_weights
 from prompting.source import Source, find
 from tuning import objective
-from tuning.plan import QLORA, RANK, Plan
+from tuning.plan import QLORA, RANK, Plan, keeps_moments, known_parameters
 from tuning.runs import RunRefused
 
 BATCHES = 3  # that are timed: of short, of middling and of long chats
@@ -78,7 +78,7 @@ def step_seconds(plan: Plan, dataset: Dataset, base_models: Path) -> float:
     source = find(plan.base_model, base_models, fetch=False)
     tokenizer, model = open_tokenizer(source.folder), trainable(source, plan)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    step, collate = _step(model.to(device).train(), plan, device), DataCollatorForSeq2Seq(tokenizer)
+    step, collate = _step(model.to(device).train(), plan, base_models, device), DataCollatorForSeq2Seq(tokenizer)
     batches = [collate(encode_pairs(some, plan, tokenizer, 1)).to(device) for some in _typical(plan, dataset)]
     step(batches[-1])  # the first one makes room and kernels
     taken: list[list[float]] = [[] for _ in batches]
@@ -96,13 +96,13 @@ def _typical(plan: Plan, dataset: Dataset) -> list[Sequence[Example]]:
     return [by_length[first : first + size] for first in firsts]
 
 
-def _step(model: Any, plan: Plan, device: torch.device) -> Callable[[Any], float]:
+def _step(model: Any, plan: Plan, base_models: Path, device: torch.device) -> Callable[[Any], float]:
     """What does one step on a batch as the trainer does it, and tells its seconds; it learns too little to matter."""
     inner = model.get_base_model() if plan.adapts else model
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = (
-        torch.optim.AdamW(learnt, lr=1e-9)
-        if plan.adapts
+        torch.optim.AdamW(learnt, lr=1e-9, fused=True)
+        if plan.adapts or keeps_moments(known_parameters(plan.base_model, base_models))
         else Adafactor(learnt, lr=1e-9, scale_parameter=False, relative_step=False)
     )
     dtype = torch.bfloat16 if plan.precision == "bf16" else torch.float32
