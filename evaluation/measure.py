@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
+from typing import Any
 
-from dialogues.dialogue import Dataset, Dialogue, Example, Refused
+from dialogues.dialogue import Dataset, Dialogue, Example, Problem, Refused
 from evaluation.coverage import COVERAGE, coverage, kept_of, salient
 from evaluation.findings import label
 from evaluation.grounding import check, unsupported
@@ -20,7 +21,7 @@ from evaluation.report import VERSION, ExampleResult, Report, Signature, Verdict
 from evaluation.rouge import ROUGE, rouge
 from evaluation.rouge_many import COLUMNS, rouge_many
 from evaluation.support import SUPPORT, of
-from prompting.model import Decoding, Summarizer, load
+from prompting.model import Decoding, ModelRefused, Summarizer, load
 from prompting.template import Template
 from tuning.runs import SAMPLED, TESTED, Run, RunRefused, run_at
 
@@ -210,8 +211,11 @@ def _waiting(
 def _measured(run: Run, dataset: Dataset, step: int, on: str) -> str:
     """Save the report of one checkpoint; what went wrong, in a sentence, or ""."""
     try:
+        summarizer = load(run.checkpoint_source(step))
+        if before := run.report(step, on):
+            _refuse_other_weights(before, summarizer)
         report = measure(
-            load(run.checkpoint_source(step)),
+            summarizer,
             dataset,
             _split(on),
             run.plan.prompt,
@@ -224,6 +228,14 @@ def _measured(run: Run, dataset: Dataset, step: int, on: str) -> str:
     except Exception as error:  # whatever one checkpoint's weights or the disk do, the other checkpoints go on
         return f"{label(step).capitalize()} could not be measured: {_plain(error)}"
     return ""
+
+
+def _refuse_other_weights(before: dict[str, Any], summarizer: Summarizer) -> None:
+    """Raises ModelRefused where another model stands in the place of the one whose summaries are to be written anew."""
+    then, now = before.get("signature", {}).get("model"), f"{summarizer.name}@{summarizer.digest}"
+    if then and then != now:
+        reason = f"the weights are no longer those that were measured ({then}, now {now})"
+        raise ModelRefused(Problem(reason, "Its figures stay as they are; tune again to compare with today's model."))
 
 
 def _plain(error: Exception) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from dialogues.dialogue import Problem
 from prompting.decoding import Decoding, Looped, Margins, Stopped, Streamer, loop_start
-from prompting.source import BASE_MODELS, BUNDLED, HUB_MODELS, ModelRefused, Say, Source, find
+from prompting.source import BASE_MODELS, BUNDLED, HUB_MODELS, ModelRefused, Say, Source, check_base, find
 
 __all__ = ["BUNDLED", "HUB_MODELS", "Decoding", "ModelRefused", "Summarizer", "Summary", "count_tokens", "load"]
 
@@ -109,6 +109,7 @@ def open_weights(source: Source, dtype: Any, quantized: Any = None) -> Any:
 
     With transformers' settings in `quantized` it lies so where that can be computed, a GPU where there is one.
     """
+    check_base(source)
     with _importing:
         from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 

@@ -27,6 +27,7 @@ PARAMETERS = {  # as counted in the published weights
 }
 HUB_MODELS = tuple(PARAMETERS)
 FAMILY = ("t5", "mt5")
+BASE_RECORD = "base.json"  # beside an adapter of ours: the digest of the model that it was learned on
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _FILES = ["config.json", "tokenizer*", "special_tokens_map.json", "*.model", "vocab*", "merges.txt", "*.safetensors*"]
 
@@ -86,6 +87,24 @@ def find(
     if base.adapter:
         raise _refusal(f"{source} is an adapter on another adapter.", "Use an adapter made on a full model.")
     return Source(_name(source), base.folder, folder)
+
+
+def note_base(adapter: Path, base: Source) -> None:
+    """Write beside an adapter which weights it was learned on."""
+    (adapter / BASE_RECORD).write_text(json.dumps({"digest": base.digest}), encoding="utf-8")
+
+
+def check_base(source: Source) -> None:
+    """Raises ModelRefused where the base has other weights today than the adapter was learned on, as after an update."""
+    record = source.adapter / BASE_RECORD if source.adapter else None
+    if record is None or not record.is_file():
+        return
+    learned, found = json.loads(record.read_text(encoding="utf-8"))["digest"], Source(source.name, source.folder).digest
+    if learned != found:
+        raise _refusal(
+            f"{source.name} was learned on a base model whose weights have changed since ({learned}, now {found}).",
+            "Tune again on the one that is here, or bring the old one back.",
+        )
 
 
 def config(folder: Path) -> dict[str, Any]:

@@ -217,6 +217,15 @@ def test_where_zero_shot_cannot_be_made_again_its_checkpoints_stay_comparable_wi
     assert {report["signature"]["decoding"] for report in finished.reports()} == {"greedy of old"}
 
 
+def test_summaries_are_not_written_again_by_another_model_that_came_in_the_place_of_the_measured_one(
+    finished: Run,
+) -> None:
+    rewrite(finished, summary="Written by the model of then.", decoding="greedy of old", model="bundled@000000000000")
+    (failure,) = follow(finished)
+    assert "no longer those that were measured (bundled@000000000000" in failure
+    assert (finished.report(0) or {})["results"][0]["summary"] == "Written by the model of then."
+
+
 @pytest.mark.parametrize("broken", [{"step": 0, "form": "of old"}, {"results": [{"example_id": "a", "summary": None}]}])
 def test_a_report_that_cannot_be_read_any_more_is_made_again(finished: Run, broken: dict[str, object]) -> None:
     whole = finished.report(0) or {}

@@ -15,7 +15,7 @@ from prompting import model as door
 from prompting.catalog import DEFAULT
 from prompting.decoding import Margins, loop_start
 from prompting.model import Decoding, ModelRefused, count_tokens, load
-from prompting.source import find, parameters
+from prompting.source import find, note_base, parameters
 
 SHORT = Decoding(max_new_tokens=16)
 
@@ -221,6 +221,17 @@ def test_what_is_no_usable_model_is_refused_with_a_remedy(tiny_model: Path, tmp_
     with pytest.raises(ModelRefused, match=words) as refused:
         load(str(folder))
     assert refused.value.problems[0].remedy
+
+
+def test_an_adapter_is_refused_where_its_base_has_other_weights_than_it_was_learned_on(
+    tiny_model: Path, tied_model: Path, adapter: Path, tmp_path: Path
+) -> None:
+    folders = [shutil.copytree(adapter, tmp_path / name) for name in ("as learned", "after an update")]
+    for folder, base in zip(folders, (tiny_model, tied_model), strict=True):
+        note_base(folder, find(str(base)))
+    assert load(str(folders[0])).summarize(["Summarize: hello"], SHORT)
+    with pytest.raises(ModelRefused, match="weights have changed since"):
+        door.open_weights(find(str(folders[1])), None)
 
 
 def test_an_adapter_without_its_base_is_refused(adapter: Path, tmp_path: Path) -> None:

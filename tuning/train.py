@@ -13,7 +13,7 @@ from transformers import DataCollatorForSeq2Seq, PrinterCallback, set_seed
 
 from dialogues.dialogue import Refused
 from prompting.model import open_tokenizer
-from prompting.source import find
+from prompting.source import check_base, find
 from tuning import jobs
 from tuning.plan import VALIDATED
 from tuning.ranks import alone, company, leads, seat, share, start_together
@@ -77,6 +77,8 @@ def train(run: Run, reporter: Reporter) -> str:
     pairs = encode_pairs(dataset.splits["train"], plan, tokenizer)
     held_out = encode_pairs(dataset.splits["validation"][:VALIDATED], plan, tokenizer, references=1)
     since = run.resume_step()
+    if since:
+        check_base(find(str(run.checkpoint_folder(since))))
     run.rewind(since)
     reporter.validates = bool(held_out)
     keeper = Keeper(run, source, model)

@@ -18,7 +18,7 @@ from transformers.integrations.fsdp import is_fsdp_enabled
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from dialogues.dialogue import Problem
-from prompting.source import Source
+from prompting.source import Source, note_base
 from tuning import objective
 from tuning.plan import LORA, QLORA, keeps_moments, known_parameters
 from tuning.ranks import leads
@@ -192,6 +192,7 @@ class Keeper:
             self._model.peft_config["default"].base_model_name_or_path = plan.base_model
             # False: the vocabulary is never tuned, and peft would ask the hub about it
             self._model.save_pretrained(folder, save_embedding_layers=False, state_dict=weights)
+            note_base(folder, self._source)
             return
         self._model.save_pretrained(folder, state_dict=weights)
         for pattern in TOKENIZER_FILES:
