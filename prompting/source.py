@@ -96,10 +96,11 @@ def note_base(adapter: Path, base: Source) -> None:
 
 def check_base(source: Source) -> None:
     """Raises ModelRefused where the base has other weights today than the adapter was learned on, as after an update."""
-    record = source.adapter / BASE_RECORD if source.adapter else None
-    if record is None or not record.is_file():
+    if source.adapter is None:
         return
-    learned, found = json.loads(record.read_text(encoding="utf-8"))["digest"], Source(source.name, source.folder).digest
+    learned = found = Source(source.name, source.folder).digest
+    with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or not ours
+        learned = json.loads((source.adapter / BASE_RECORD).read_text(encoding="utf-8"))["digest"]
     if learned != found:
         raise _refusal(
             f"{source.name} was learned on a base model whose weights have changed since ({learned}, now {found}).",
