@@ -15,9 +15,7 @@ class Decoding:
 
     max_new_tokens: int = 80
     beams: int = 1
-    loop: int = (
-        16  # tokens: where a run of so many would come again, the summary ends before it, whole; 0 lets it go on
-    )
+    loop: int = 16  # tokens: where a run of so many would come again, the summary ends whole before it; 0: goes on
 
     @property
     def signature(self) -> str:

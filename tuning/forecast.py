@@ -193,7 +193,7 @@ def _weight_bytes(plan: Plan, count: int) -> float:
         return count * (WHOLE * kept + (1 - WHOLE) * FOUR_BITS) + 10 * adapter_parameters(count)
     if plan.adapts:
         return count * 4
-    return count * (16 if keeps_moments(count) else 12)
+    return count * (16 if keeps_moments(plan, count) else 12)
 
 
 def _verdict(memory: int | None, free: int) -> str | None:

@@ -136,13 +136,13 @@ def pairs_in(dataset: Dataset) -> int:
 def disk_bytes(plan: Plan, count: int) -> int:
     """What the checkpoints take, with what the newest needs to be resumed from; `count` numbers in the model."""
     learned = adapter_parameters(count) if plan.adapts else count
-    resumed = 3 if plan.adapts or keeps_moments(count) else 1
+    resumed = 3 if keeps_moments(plan, count) else 1
     return 4 * learned * (len(plan.checkpoints) + resumed)
 
 
-def keeps_moments(count: int | None) -> bool:
-    """Whether all of a model of `count` numbers is tuned with AdamW, which keeps two more for each; else with Adafactor."""
-    return count is not None and count < LIGHT
+def keeps_moments(plan: Plan, count: int | None) -> bool:
+    """Whether AdamW does the learning, which keeps two more numbers for each that learns; else Adafactor, which does not."""
+    return plan.adapts or (count is not None and count < LIGHT)
 
 
 def adapter_parameters(count: int) -> int:

@@ -20,7 +20,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from dialogues.dialogue import Problem
 from prompting.source import Source, note_base
 from tuning import objective
-from tuning.plan import LORA, QLORA, keeps_moments, known_parameters
+from tuning.plan import QLORA, Plan, keeps_moments, known_parameters
 from tuning.ranks import leads
 from tuning.runs import Run, RunRefused
 
@@ -214,7 +214,7 @@ def arguments(run: Run, validate_first: bool) -> Seq2SeqTrainingArguments:
         per_device_eval_batch_size=plan.batch_size,
         accelerator_config={"split_batches": True},
         learning_rate=plan.learning_rate,
-        optim=_optimizer(plan.method, count, sharded),
+        optim=_optimizer(plan, count, sharded),
         lr_scheduler_type="linear",
         warmup_steps=max(1, plan.steps // 20),
         bf16=plan.precision == "bf16",
@@ -237,13 +237,13 @@ def arguments(run: Run, validate_first: bool) -> Seq2SeqTrainingArguments:
     return found
 
 
-def _optimizer(method: str, count: int | None, sharded: bool) -> str:
+def _optimizer(plan: Plan, count: int | None, sharded: bool) -> str:
     """By transformers' names. Adafactor's row and column means know nothing of shards; QLoRA's has two bytes a number."""
-    if sharded and method == QLORA:
+    if plan.method == QLORA and sharded:
         raise RunRefused(Problem("A model in four bits cannot be put into shards.", "Choose lora.", field="method"))
-    if method == QLORA:
+    if plan.method == QLORA:
         return "adamw_8bit"
-    return "adamw_torch_fused" if method == LORA or sharded or keeps_moments(count) else "adafactor"
+    return "adamw_torch_fused" if sharded or keeps_moments(plan, count) else "adafactor"
 
 
 @contextmanager

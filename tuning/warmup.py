@@ -102,7 +102,7 @@ def _step(model: Any, plan: Plan, base_models: Path, device: torch.device) -> Ca
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = (
         torch.optim.AdamW(learnt, lr=1e-9, fused=True)
-        if plan.adapts or keeps_moments(known_parameters(plan.base_model, base_models))
+        if keeps_moments(plan, known_parameters(plan.base_model, base_models))
         else Adafactor(learnt, lr=1e-9, scale_parameter=False, relative_step=False)
     )
     dtype = torch.bfloat16 if plan.precision == "bf16" else torch.float32
