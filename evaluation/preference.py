@@ -1,12 +1,13 @@
 """Which of two summaries people prefer without knowing whose they are: a fair order, the win rate, and how far raters agree.
 
-cards = Cards("Ann", 200, ids)       # Ann's own order of chats and of sides, the same whenever she comes back
-cards.following(judgements)          # the next chat she has not judged, or None
-tally(judgements, 200)               # Preference(wins=14, ties=3, losses=5, rate=Interval(70.5, 52.3, 86.4, 22), alpha=0.61)
+cards = Cards("Ann", 200, pairs)            # Ann's own order of chats and of sides, the same whenever she comes back
+cards.following(judgements)                 # the next chat she has not judged, or None
+tally(standing(judgements, 200, pairs))     # Preference(wins=14, ties=3, losses=5, rate=Interval(70.5, 52.3, 86.4, 22), alpha=0.61)
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections import defaultdict
@@ -25,12 +26,16 @@ VALUES = {LOSS: 0.0, TIE: 50.0, WIN: 100.0}  # what a judgement adds to the win 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Who preferred what on which chat; `choice` is zero-shot, tie or tuned, never a side: sides change."""
+    """Who preferred what on which chat; `choice` is zero-shot, tie or tuned, never a side: sides change.
+
+    `pair` names the two summaries (`pair_mark`): a judgement says nothing of summaries that were made anew since.
+    """
 
     rater: str
     step: int
     chat: str
     choice: str
+    pair: str = ""
 
 
 def keep(path: Path, judgement: Judgement) -> None:
@@ -45,18 +50,34 @@ def kept(path: Path) -> list[Judgement]:
     return [Judgement(**record) for record in lines(path)]
 
 
+def pair_mark(zero_shot: str, tuned: str) -> str:
+    """Sixteen hex digits that name exactly these two summaries."""
+    return hashlib.sha256(json.dumps([zero_shot, tuned]).encode()).hexdigest()[:16]
+
+
+def standing(judgements: Iterable[Judgement], step: int, pairs: Mapping[str, str]) -> list[Judgement]:
+    """Those at `step` whose two summaries are still the ones in `pairs` (chat: mark)."""
+    return [one for one in judgements if one.step == step and pairs.get(one.chat) == one.pair]
+
+
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """One rater's cards for one checkpoint: chats in an order, and sides, that only the rater's name decides."""
+    """One rater's cards for one checkpoint: chats in an order, and sides, that only the rater's name decides.
+
+    `pairs` has the mark of the two summaries of each chat.
+    """
 
     rater: str
     step: int
-    chats: Sequence[str]
+    pairs: Mapping[str, str]
+
+    def done(self, judgements: Iterable[Judgement]) -> set[str]:
+        """The chats whose present summaries this rater has judged at this step."""
+        return {one.chat for one in standing(judgements, self.step, self.pairs) if one.rater == self.rater}
 
     def following(self, judgements: Iterable[Judgement]) -> str | None:
-        """The first chat in this rater's order that they have not judged at this step."""
-        done = {one.chat for one in judgements if (one.rater, one.step) == (self.rater, self.step)}
-        order = list(self.chats)
+        """The first chat in this rater's order that they have not judged."""
+        done, order = self.done(judgements), list(self.pairs)
         self._dice("order").shuffle(order)
         return next((chat for chat in order if chat not in done), None)
 
@@ -74,7 +95,7 @@ class Cards:
         if card not in ("A", "B", "tie"):
             raise ValueError(f"{card!r} is no card")
         preferred = WIN if (card == "A") == self.tuned_first(chat) else LOSS
-        return Judgement(self.rater, self.step, chat, TIE if card == "tie" else preferred)
+        return Judgement(self.rater, self.step, chat, TIE if card == "tie" else preferred, self.pairs[chat])
 
     def _dice(self, what: str) -> random.Random:
         return random.Random(f"{self.rater}\n{self.step}\n{what}")
@@ -96,9 +117,9 @@ class Preference:
     alpha: float | None
 
 
-def tally(judgements: Iterable[Judgement], step: int) -> Preference:
-    """The result for one checkpoint; of several judgements of one rater on one chat the last counts."""
-    latest = {(one.rater, one.chat): one.choice for one in judgements if one.step == step and one.choice in VALUES}
+def tally(judgements: Iterable[Judgement]) -> Preference:
+    """The result for one checkpoint (`standing`); of several judgements of one rater on one chat the last counts."""
+    latest = {(one.rater, one.chat): one.choice for one in judgements if one.choice in VALUES}
     by_chat: dict[str, list[float]] = defaultdict(list)
     for (_, chat), choice in latest.items():
         by_chat[chat].append(VALUES[choice])

@@ -10,7 +10,7 @@ import gradio as gr
 from dialogues.dialogue import Problem, Refused
 from evaluation.comparison import Comparison, Row
 from evaluation.findings import RUN, label, number
-from evaluation.preference import Cards, Judgement, Preference, keep, kept, tally
+from evaluation.preference import Cards, Judgement, Preference, keep, kept, pair_mark, standing, tally
 from sharing.sheet import tag, turns_html
 from tuning.runs import Run, open_run, owner_digest
 from ui.look import EACH, QUIET, proof, sheet_box
@@ -67,8 +67,8 @@ def build(settings: Settings, owner: gr.BrowserState, run: gr.Dropdown, step: gr
 
     def told(run_ids: list[str], at: int | None, key: str) -> str:
         with as_messages("No result"):
-            _, step, store = asked_of(run_ids, at, key)
-            return proof(result_html(tally(kept(store.preferences), step), step))
+            comparison, step, store = asked_of(run_ids, at, key)
+            return proof(result_html(tally(standing(kept(store.preferences), step, _pairs(comparison, step))), step))
 
     def asked_of(run_ids: list[str], at: int | None, key: str) -> tuple[Comparison, int, Run]:
         """Of several runs the one whose checkpoint is looked at: it is judged, and kept, as it is alone."""
@@ -96,7 +96,13 @@ def _cards(comparison: Comparison, step: int, name: str) -> Cards:
         raise Refused(
             Problem("Zero-shot cannot be held against itself.", "Choose another checkpoint.", field="checkpoint")
         )
-    return Cards(name, step, [row.example_id for row in comparison.rows if "different" in row.tags(step)])
+    return Cards(name, step, _pairs(comparison, step))
+
+
+def _pairs(comparison: Comparison, step: int) -> dict[str, str]:
+    """The mark of the two summaries of every chat on which they differ."""
+    rows = [row for row in comparison.rows if "different" in row.tags(step)]
+    return {row.example_id: pair_mark(row.outputs[0].summary, row.outputs[step].summary) for row in rows}
 
 
 def _store(settings: Settings, run_id: str | None, key: str) -> Run:
@@ -113,8 +119,9 @@ def _next(comparison: Comparison, hand: Cards, judged: list[Judgement]) -> str:
     if chat is None:
         return tag("p", DONE, class_="notice")
     row = next(row for row in comparison.rows if row.example_id == chat)
-    done = len({one.chat for one in judged if (one.rater, one.step) == (hand.rater, hand.step)})
-    place = f"{escape(hand.rater)}: pair {done + 1} of {len(hand.chats)}; 1, 2, 3 or a click on a card"
+    place = (
+        f"{escape(hand.rater)}: pair {len(hand.done(judged)) + 1} of {len(hand.pairs)}; 1, 2, 3 or a click on a card"
+    )
     return tag("p", place, class_="quiet") + _pair(row, hand)
 
 

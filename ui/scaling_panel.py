@@ -42,8 +42,7 @@ def panel_html(recorded: Path) -> str:
         charts += chart_html(scaling_figure(numbers, lines).to_json(), "The bundled model", "score by tasks")
         words += (
             f" Ours: {record['minutes']:g} minutes of training on so many tasks, mean of {_seeds(record)} seeds, ROUGE-L of "
-            f"{record['cases']} answers a task; none of these tasks is ever trained on. Where an answer is one word, a model that always says "
-            "the commonest scores high at times; docs/flan.md says what follows."
+            f"{record['cases']} answers a task; none of these tasks is ever trained on. docs/flan.md says what agrees and what does not."
         )
     return tag("div", charts, class_="charts") + tag("p", words, class_="quiet")
 
