@@ -1,10 +1,11 @@
 """Real tokens a second in tuning, ours beside what people use: `python benchmarks/tuning.py DIALOGSUM.jsonl [--rounds 3]`.
 
 FILE holds one JSON object a line with `dialogue` and `summary`. Every way trains the same model shape on the same pairs in
-batches of eight; rounds of all ways follow each other in one process with one thread, and on a CPU its own seconds are
+batches of `--batch`; rounds of all ways follow each other in one process with one thread, and on a CPU its own seconds are
 what is counted, so that a busy machine is busy for all of them.
 A real token is one of a prompt or a summary; padding does not count. Printed are medians, and the ratio to the second way
-with the smallest and largest ratio of a round. The losses of each way are compared at the end.
+with the smallest and largest ratio of a round; beside it the share of this machine's measured bf16 matmul peak that the
+real tokens' arithmetic comes to. The losses of each way are compared at the end.
 """
 
 from __future__ import annotations
@@ -28,18 +29,30 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from prompting.catalog import DEFAULT
 from prompting.model import encode, open_tokenizer
 from prompting.source import find
+from tuning.pretrain import matmul_peak
 from tuning.trainer import Tuner
 
-WINDOW, BATCH = 512, 8
+WINDOW = 512
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def shaped(**shape: int) -> T5:
+    """A model of one of FLAN-T5's true shapes with random weights."""
+    with DEVICE:
+        return T5(
+            T5Config(
+                vocab_size=32128, d_kv=64, feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0,
+                initializer_factor=0.05, **shape,
+            )
+        )  # fmt: skip
+
+
 SHAPES = {
     "bundled": lambda: T5.from_pretrained(find("bundled").folder, dtype=torch.float32),
-    "flan-t5-small": lambda: T5(
-        T5Config(
-            vocab_size=32128, d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gated-gelu",
-            tie_word_embeddings=False, decoder_start_token_id=0, initializer_factor=0.05,
-        )
-    ),
-}  # fmt: skip
+    "flan-t5-small": lambda: shaped(d_model=512, d_ff=1024, num_layers=8, num_heads=6),
+    "flan-t5-base": lambda: shaped(d_model=768, d_ff=2048, num_layers=12, num_heads=12),
+    "flan-t5-large": lambda: shaped(d_model=1024, d_ff=2816, num_layers=24, num_heads=16),
+}
 
 
 class Course(DataCollatorForSeq2Seq):
@@ -57,6 +70,9 @@ WAYS: dict[str, tuple[type, type, dict[str, Any]]] = {
     "run_summarization.py, its defaults": (Seq2SeqTrainer, DataCollatorForSeq2Seq, {}),
     "the same, grouped by length": (
         Seq2SeqTrainer, DataCollatorForSeq2Seq, {"train_sampling_strategy": "group_by_length"},
+    ),
+    "the same, grouped by length, in bf16": (
+        Seq2SeqTrainer, DataCollatorForSeq2Seq, {"train_sampling_strategy": "group_by_length", "bf16": True},
     ),
     "TuneProof, fp32": (Tuner, DataCollatorForSeq2Seq, {}),
     "TuneProof, bf16": (Tuner, DataCollatorForSeq2Seq, {"bf16": True}),
@@ -79,13 +95,15 @@ def clock() -> float:
     return time.perf_counter() if torch.cuda.is_available() else time.process_time()
 
 
-def trained(way: str, model: Any, tokenizer: Any, data: list[dict[str, list[int]]]) -> tuple[float, float]:
-    """(real tokens a second of one pass over the data, its mean loss)."""
+def trained(
+    way: str, model: Any, tokenizer: Any, data: list[dict[str, list[int]]], size: int
+) -> tuple[float, float, float]:
+    """(real tokens a second of one pass over the data, arithmetic of those tokens a second, the pass's mean loss)."""
     trainer, collator, settings = WAYS[way]
     run = trainer(
         model=model,
         args=Seq2SeqTrainingArguments(
-            tempfile.gettempdir(), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-4, use_cpu=not torch.cuda.is_available(),
+            tempfile.gettempdir(), num_train_epochs=1, per_device_train_batch_size=size, learning_rate=1e-4, use_cpu=not torch.cuda.is_available(),
             report_to="none", disable_tqdm=True, save_strategy="no", logging_strategy="no", seed=0, **settings,
         ),
         train_dataset=[dict(pair) for pair in data],
@@ -98,23 +116,35 @@ def trained(way: str, model: Any, tokenizer: Any, data: list[dict[str, list[int]
     began = clock()
     loss = run.train().training_loss
     passed = clock() - began
-    return sum(len(pair["input_ids"]) + len(pair["labels"]) for pair in data) / passed, loss
+    read, written = (sum(len(pair[side]) for pair in data) for side in ("input_ids", "labels"))
+    return (read + written) / passed, 6 * (inner(model.encoder) * read + inner(model.decoder) * written) / passed, loss
 
 
-def measure(make: Callable[[], Any], tokenizer: Any, data: list[dict[str, list[int]]], rounds: int) -> None:
+def inner(stack: Any) -> int:
+    """Parameters that a token passes through in this stack: all but the embedding, which is only looked up."""
+    return sum(one.numel() for name, one in stack.named_parameters() if "embed_tokens" not in name)
+
+
+def measure(make: Callable[[], Any], tokenizer: Any, data: list[dict[str, list[int]]], rounds: int, size: int) -> None:
     speeds: dict[str, list[float]] = {way: [] for way in WAYS}
+    work: dict[str, list[float]] = {way: [] for way in WAYS}
     losses: dict[str, float] = {}
+    peak = matmul_peak(DEVICE)
     for _ in range(rounds):
         for way in WAYS:
             torch.manual_seed(0)
-            speed, losses[way] = trained(way, make(), tokenizer, data)
+            speed, arithmetic, losses[way] = trained(way, make(), tokenizer, data, size)
             speeds[way].append(speed)
+            work[way].append(arithmetic)
     base = speeds[list(WAYS)[1]]
-    print("| way | real tokens/s | ratio (smallest to largest) | mean loss of the pass |\n|---|---|---|---|")
+    print(f"Matmul peak in bf16: {peak / 1e12:.2f} TFLOP/s\n")
+    print("| way | real tokens/s | ratio (smallest to largest) | share of the peak | mean loss of the pass |")
+    print("|---|---|---|---|---|")
     for way, found in speeds.items():
         ratios = sorted(one / other for one, other in zip(found, base, strict=True))
         spread = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"| {way} | {median(found):,.0f} | {spread} | {losses[way]:.3f} |", flush=True)
+        share = f"{median(work[way]) / peak:.1%}"
+        print(f"| {way} | {median(found):,.0f} | {spread} | {share} | {losses[way]:.3f} |", flush=True)
 
 
 def main() -> None:
@@ -122,17 +152,18 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--pairs", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=8, help="pairs a step")
     parser.add_argument("--shape", choices=SHAPES, action="append")
     given = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer = open_tokenizer(find("bundled").folder)
     data = pairs(given.file, tokenizer, given.pairs)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
-    for shape in given.shape or SHAPES:
+    for shape in given.shape or list(SHAPES)[:2]:
         print(
-            f"\n{shape}: {len(data)} pairs, batches of {BATCH}, {given.rounds} rounds, {device}, torch {torch.__version__}\n"
+            f"\n{shape}: {len(data)} pairs, batches of {given.batch}, {given.rounds} rounds, {device}, torch {torch.__version__}\n"
         )
-        measure(SHAPES[shape], tokenizer, data, given.rounds)
+        measure(SHAPES[shape], tokenizer, data, given.rounds, given.batch)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ DOORS = {
         "tuning/trainer.py",
         "tuning/reporter.py",
         "tuning/objective.py",
+        "tuning/prepare.py",
         "tuning/pretrain.py",
     },
     "peft": {"prompting/model.py", "tuning/warmup.py", "tuning/trainer.py", "tuning/rehearsal.py"},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,14 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from dialogues.dialogue import Dialogue, Turn
 from prompting.catalog import TEMPLATES
-from tuning.batches import GROUPS, batch, copying, corrupt, load
-from tuning.chat_rows import BAD, read
+from tuning.batches import ALIKE, GROUPS, batch, copying, corrupt, load, ragged, store
+from tuning.chat_rows import BAD, columns, read
 from tuning.chats import Chat, cut, labelled, varied
 from tuning.mixture_file import read_mixture
 from tuning.muon import BatchedMuon
+from tuning.prepare import TOY, prepare
 from tuning.pretrain import MIXTURE as SHIPPED
-from tuning.pretrain import TOY, new_model, pretrain
+from tuning.pretrain import new_model, pretrain
 from tuning.restate import said_by_agent, said_by_customer, sentences, third_person
 from tuning.tokenizer import SENTINELS
 
@@ -89,6 +92,17 @@ def test_running_the_command_again_goes_on_from_the_saved_step(data: Path, mixtu
     assert seconds == sorted(seconds)
 
 
+def test_a_model_is_taken_further_from_its_weights_with_its_tokenizer_and_no_plain_text_first(
+    data: Path, mixture: Path, trained: Path, tmp_path: Path
+) -> None:
+    pretrain(data, tmp_path, 0.02, TOY, mixture, start=trained / "model")
+    before, after = (AutoModelForSeq2SeqLM.from_pretrained(folder / "model") for folder in (trained, tmp_path))
+    moved = (after.shared.weight - before.shared.weight).norm() / before.shared.weight.norm()
+    assert 0 < moved < 0.5  # a fresh start would lie farther away than the weights are large
+    assert not (tmp_path / "pretrained").exists()
+    assert (tmp_path / "model" / "tokenizer.json").read_bytes() == (trained / "model" / "tokenizer.json").read_bytes()
+
+
 def test_a_batch_depends_on_its_step_only_and_keeps_to_the_token_budget(trained: Path) -> None:
     arrays = {name: load(trained / "arrays" / f"{name}.npz") for name in GROUPS}
     for step in range(40):
@@ -96,6 +110,30 @@ def test_a_batch_depends_on_its_step_only_and_keeps_to_the_token_budget(trained:
         assert all(np.array_equal(first[name], again[name]) for name in first)
         rows = len(first["input_ids"])
         assert rows == 1 or rows * (first["input_ids"].shape[1] + first["labels"].shape[1]) <= 512 + 4 * rows
+
+
+def test_the_arrays_are_the_same_however_many_processes_make_them(
+    data: Path, mixture: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(
+        trained / "tokenizer", tmp_path / "tokenizer"
+    )  # one that is learnt anew may differ in its last pieces
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    prepare(data, tmp_path, TOY, mixture)
+    for name in GROUPS:
+        alone, together = (load(folder / "arrays" / f"{name}.npz") for folder in (tmp_path, trained))
+        assert all(np.array_equal(alone[key], together[key]) for key in alone)
+
+
+def test_rows_alike_in_length_lie_side_by_side_and_none_is_lost(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    pairs = [([rng.randrange(600) for _ in range(rng.randrange(1, 90))], [number, 1]) for number in range(50)]
+    store(tmp_path / "rows.npz", [ragged(pairs[:20]), ragged(pairs[20:])])
+    stored = load(tmp_path / "rows.npz")
+    sources, targets = (np.split(stored[side], stored[f"{side}_ends"][:-1]) for side in ("source", "target"))
+    assert sorted(zip(map(list, targets), map(list, sources), strict=True)) == sorted((b, a) for a, b in pairs)
+    widths = [len(source) // ALIKE for source in sources]
+    assert widths == sorted(widths)
 
 
 def test_a_copying_answer_is_what_follows_the_marker() -> None:
@@ -203,6 +241,18 @@ def test_a_chat_is_read_as_request_and_outcome() -> None:
     said = read(CHAT, "The customer", "The agent")
     assert said.asked[0].startswith("The customer said their name is Ben")
     assert said.outcome == "The agent has blocked the card 351531510, Ben."
+
+
+def test_what_one_side_asked_or_said_about_a_word_is_told_of_that_side_alone() -> None:
+    later = (*CHAT.dialogue.turns, Turn("Customer", "Please send the new card to my office."))
+    chat = replace(CHAT, dialogue=Dialogue("c", later))
+    rows = [columns(chat, random.Random(seed)) for seed in range(80)]
+    asked = {row["questions"] for row in rows}
+    assert "" in asked and any(one.endswith('asked "Which city are you in?"') for one in asked)
+    for row in rows:
+        assert row["word"] in row["turn"]
+        assert row["explained"].endswith("has blocked the card 351531510, Ben.")
+        assert row["ending"].endswith("to send the new card to their office.")
 
 
 def test_before_the_first_task_the_model_is_kept_on_its_own(trained: Path) -> None:

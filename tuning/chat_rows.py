@@ -115,9 +115,10 @@ def columns(chat: Chat, rng: random.Random) -> dict[str, str]:
     return row | {
         "dialogue": dialogue.text, "need": asked, "outcome": said.outcome, "summary": summary(chat, said, rng),
         "brief": f"{asked} {said.outcome}", "note": " ".join(filter(None, (asked, known, said.outcome))),
-        "needs": f"{asked} {said.outcome} {REMAINS[said.solved]}".strip(), "resolved": RESOLVED[said.solved],
+        "needs": f"{asked} {said.outcome} {REMAINS[said.solved]}".strip(), "resolved": RESOLVED[said.solved], "remains": REMAINS[said.solved],
         "title": " and ".join(dict.fromkeys(chat.wants[:2])).capitalize(), "details": " ".join(said.told[:2]), "reply": said.answered[0],
         "facts": ", ".join(f"{key}: {value}" for key, value in list(chat.facts.items())[:6]),
+        "explained": " ".join(said.answered[:2]), "ending": said.told[-1] if said.told else "",
     }  # fmt: skip
 
 
@@ -131,17 +132,30 @@ def _asked_facts(chat: Chat, rng: random.Random) -> dict[str, str]:
 
 
 def _spoken(chat: Chat, said: Reading, rng: random.Random) -> dict[str, str]:
-    """One turn to restate or to find again, and what one side said last; the chat is labelled already."""
+    """One turn to restate or to find again, and what one side said first and last, and asked; the chat is labelled already."""
     turns = chat.dialogue.turns
     turn = rng.choice([turn for turn in turns if informative(turn.text)])
-    by_agent = turn.speaker == said.other or turn.speaker in {agent for _, agent in LABELS}
-    told = [said_by_agent(one, said.other) if by_agent else said_by_customer(one, said.who) for one in informative(turn.text)[:3]]  # fmt: skip
+    told = [_restated(one, turn.speaker, said) for one in informative(turn.text)[:3]]
     who = rng.choice(sorted({turn.speaker for turn in turns}))
     spoken = [" ".join(turn.text.split()[:50]) for turn in turns if turn.speaker == who]
+    asked = [one for turn in turns if turn.speaker == who for one in sentences(turn.text) if one.endswith("?") and not is_closing(one)]  # fmt: skip
     return {
-        "turn": f"{turn.speaker}: {turn.text}", "speaker": turn.speaker, "restated": " ".join(told),
+        "turn": f"{turn.speaker}: {turn.text}", "speaker": turn.speaker, "restated": " ".join(told), "word": _only_here(turn.text, chat, rng),
         "quote": " ".join(turn.text.split()[:12]), "who": who, "first": spoken[0], "last": spoken[-1],
+        "questions": " ".join(_restated(one, who, said) for one in asked[:2]),
     }  # fmt: skip
+
+
+def _restated(sentence: str, speaker: str, said: Reading) -> str:
+    by_agent = speaker == said.other or speaker in {agent for _, agent in LABELS}
+    return said_by_agent(sentence, said.other) if by_agent else said_by_customer(sentence, said.who)
+
+
+def _only_here(text: str, chat: Chat, rng: random.Random) -> str:
+    """A longer word of `text` that no other turn has; "" where there is none."""
+    whole = chat.dialogue.text.lower()
+    words = [word for word in re.findall(r"[a-z]{5,}", text) if len(re.findall(rf"\b{word}\b", whole)) == 1]
+    return rng.choice(words) if words else ""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The bundled base model's recipe: a tokenizer, span corruption and a mixture of chat tasks, from scratch on CPU or GPU.
 
-    python -m tuning.pretrain --data FOLDER --out FOLDER --minutes 60 [--mixture FILE] [--toy]
+    python -m tuning.pretrain --data FOLDER --out FOLDER --minutes 60 [--mixture FILE] [--from FOLDER] [--toy]
 
 FOLDER of `--data` holds `corpus/` and `star/` as `tuning.chats` and the mixture read them. `--out` receives `tokenizer/`, `arrays/`, `state.pt` (so that
 the same command goes on where it stopped) and `model/`, a whole model in bf16 after every save. `--minutes` is training time in all.
@@ -11,13 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import random
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,84 +27,14 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGene
 
 from prompting.catalog import TEMPLATES
 from tuning import objective
-from tuning.batches import PRETRAINING, batch, corrupt, load, store
+from tuning.batches import PRETRAINING, batch, load
 from tuning.chat_rows import ChatRows
-from tuning.mixture_file import read_mixture
 from tuning.muon import BatchedMuon
-from tuning.tokenizer import EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
+from tuning.prepare import LONGEST, ON_GPU, TOY, Recipe, prepare
+from tuning.tokenizer import EOS, PAD
 
-LONGEST = (448, 96)  # tokens of a prompt, of an answer
-STRETCH = 900  # characters of a text that span corruption reads at once
 MIXTURE = Path(__file__).resolve().parents[1] / "assets" / "mixture.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Every number of the recipe. `tokens` is a batch's budget, padding and answers included."""
-
-    vocabulary: int = 8192
-    width: int = 256
-    layers: int = 4
-    decoder_layers: int = 3
-    heads: int = 4
-    inner: int = 512
-    tokens: int = 8192
-    muon_rate: float = 0.02
-    adam_rate: float = 0.003
-    seed: int = 0
-    cases: int = 230_000
-    save_minutes: float = 4.0
-
-
-TOY = Recipe(
-    vocabulary=600,
-    width=32,
-    layers=1,
-    decoder_layers=1,
-    heads=2,
-    inner=64,
-    tokens=512,
-    cases=600,
-    save_minutes=0.02,
-)
-
-
-def prepare(data: Path, out: Path, recipe: Recipe, mixture_file: Path) -> PreTrainedTokenizerFast:
-    """Tokenizer and token arrays on disk, made once; whole when `arrays/whole.json` is there."""
-    if not (out / "arrays" / "whole.json").exists():
-        mixture = read_mixture(mixture_file, data, recipe.seed)
-        texts = [text[start : start + STRETCH] for text in dict.fromkeys(mixture.texts()) for start in range(0, min(len(text), 3 * STRETCH), STRETCH)]  # fmt: skip
-        random.Random(recipe.seed).shuffle(texts)
-        learned = [(case.prompt, case.answer) for case in islice(mixture.stream(), recipe.cases)]
-        read = (f"{text} {answer}" for text, (_, answer) in zip(texts, learned, strict=False))
-        tokenizer = PreTrainedTokenizerFast(
-            tokenizer_object=train_tokenizer(read, recipe.vocabulary), pad_token=SPECIAL[PAD], eos_token=SPECIAL[EOS], unk_token=SPECIAL[2],
-            extra_special_tokens=list(SENTINELS), model_max_length=512,
-        )  # fmt: skip
-        tokenizer.save_pretrained(out / "tokenizer")
-        (out / "arrays").mkdir(exist_ok=True)
-        store(out / "arrays" / "tasks.npz", _encode(tokenizer, learned))
-        store(out / "arrays" / "spans.npz", _corrupted(tokenizer, texts, recipe.seed))
-        (out / "arrays" / "whole.json").write_text(json.dumps(asdict(recipe)))
-    return PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
-
-
-def _encode(tokenizer: PreTrainedTokenizerFast, pairs: list[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
-    prompts = tokenizer([prompt for prompt, _ in pairs])["input_ids"]
-    answers = tokenizer([answer for _, answer in pairs])["input_ids"]
-    return [
-        pair for pair in zip(prompts, answers, strict=True) if len(pair[0]) <= LONGEST[0] and len(pair[1]) <= LONGEST[1]
-    ]
-
-
-def _corrupted(tokenizer: PreTrainedTokenizerFast, texts: list[str], seed: int) -> list[tuple[list[int], list[int]]]:
-    sentinels = tokenizer.convert_tokens_to_ids(list(SENTINELS))
-    rng = random.Random(seed)
-    return [
-        corrupt(ids[:224], sentinels, rng)
-        for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
-        if len(ids) > 15
-    ]
+LATER = 0.5  # of the way: where training begins that is given weights; past plain text, and the rate falls from its top
 
 
 def new_model(recipe: Recipe, vocabulary: int) -> T5ForConditionalGeneration:
@@ -204,8 +133,8 @@ def export(model: T5ForConditionalGeneration, tokenizer: Path, folder: Path) -> 
     draft.rename(folder)
 
 
-def learn(training: Training, step_batch: dict[str, NDArray[np.int64]], progress: float) -> float:
-    """One step; returns the loss."""
+def learn(training: Training, step_batch: dict[str, NDArray[np.int64]], progress: float) -> torch.Tensor:
+    """One step; returns the loss, unread, so that a GPU need not wait for it."""
     model, device = training.model, training.model.device
     for group in (group for one in training.optimizers for group in one.param_groups):
         group["lr"] = group.setdefault("top", group["lr"]) * rate(training.step + 1, progress)
@@ -219,7 +148,7 @@ def learn(training: Training, step_batch: dict[str, NDArray[np.int64]], progress
     for one in training.optimizers:
         one.step()
         one.zero_grad()
-    return float(loss.detach())
+    return loss.detach()
 
 
 def probe(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[str]) -> tuple[float | None, list[str]]:
@@ -260,41 +189,66 @@ def report(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list
 
 def matmul_peak(device: torch.device) -> float:
     """Measured bf16 operations per second of one large product, the limit that training can reach here."""
-    square = torch.randn(2048, 2048, device=device, dtype=torch.bfloat16)
+    side = 8192 if device.type == "cuda" else 2048
+    square = torch.randn(side, side, device=device, dtype=torch.bfloat16)
     seconds = []
     for _ in range(4):
         start = time.perf_counter()
         float((square @ square)[0, 0])  # reading one number waits for the device
         seconds.append(time.perf_counter() - start)
-    return 2 * 2048**3 / min(seconds)
+    return 2 * side**3 / min(seconds)
 
 
-def pretrain(data: Path, out: Path, minutes: float, recipe: Recipe, mixture_file: Path = MIXTURE) -> None:
+def pretrain(
+    data: Path, out: Path, minutes: float, recipe: Recipe, mixture_file: Path = MIXTURE, start: Path | None = None
+) -> None:
     """Run or resume the recipe until `minutes` of training are done; `out/model` is a whole model after every save.
 
-    `out/pretrained` is the model before its first task.
+    `out/pretrained` is the model before its first task. With `start`, a folder with a model, training begins LATER with it.
     """
     out.mkdir(parents=True, exist_ok=True)
+    if start and not (out / "tokenizer").exists():
+        PreTrainedTokenizerFast.from_pretrained(start).save_pretrained(out / "tokenizer")
     tokenizer = prepare(data, out, recipe, mixture_file)
     arrays = OnDemand(out / "arrays")
-    model = new_model(recipe, len(tokenizer)).to("cuda" if torch.cuda.is_available() else "cpu").train()
-    training = Training(model, optimizers(model, recipe))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = _given(start) if start else new_model(recipe, len(tokenizer))
+    training = Training(model.to(device).train(), optimizers(model, _gentler(recipe) if start else recipe))
     training.restore(out)
     kept = ChatRows(data, kept=True).chats
     prompts = [TEMPLATES["summarize"].render(chat.dialogue) for chat in kept[:400:25]]
-    mean, saved = math.nan, time.perf_counter()
-    while training.seconds < minutes * 60:
-        start, progress = time.perf_counter(), training.seconds / (minutes * 60)
-        if progress >= PRETRAINING and not (out / "pretrained").exists():
-            export(model, out / "tokenizer", out / "pretrained")
-        drawn = batch(arrays, recipe.tokens, len(tokenizer), recipe.seed, training.step, progress)
-        loss = learn(training, drawn, progress)
-        mean = loss if math.isnan(mean) else 0.98 * mean + 0.02 * loss
-        training.seconds += time.perf_counter() - start
-        if time.perf_counter() - saved > recipe.save_minutes * 60 or training.seconds >= minutes * 60:
-            training.save(out)
-            report(training, tokenizer, prompts, mean, out)
-            saved = time.perf_counter()
+    mean, saved = torch.tensor(math.nan, device=device), time.perf_counter()
+
+    def progress() -> float:
+        passed = training.seconds / (minutes * 60)
+        return LATER + (1 - LATER) * passed if start else passed
+
+    def drawn(step: int) -> dict[str, NDArray[np.int64]]:
+        return batch(arrays, recipe.tokens, len(tokenizer), recipe.seed, step, progress())
+
+    with ThreadPoolExecutor(1) as ahead:  # the next batch is made while this one is learnt
+        coming = ahead.submit(drawn, training.step)
+        while training.seconds < minutes * 60:
+            began, now = time.perf_counter(), progress()
+            if not start and now >= PRETRAINING and not (out / "pretrained").exists():
+                export(model, out / "tokenizer", out / "pretrained")
+            learnt, coming = coming.result(), ahead.submit(drawn, training.step + 1)
+            loss = learn(training, learnt, now)
+            mean = torch.where(mean.isnan(), loss, 0.98 * mean + 0.02 * loss)
+            training.seconds += time.perf_counter() - began
+            if time.perf_counter() - saved > recipe.save_minutes * 60 or training.seconds >= minutes * 60:
+                training.save(out)
+                report(training, tokenizer, prompts, float(mean), out)
+                saved = time.perf_counter()
+
+
+def _given(folder: Path) -> T5ForConditionalGeneration:
+    return T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+
+
+def _gentler(recipe: Recipe) -> Recipe:
+    """The rates for weights that have come to rest once."""
+    return replace(recipe, muon_rate=recipe.muon_rate / 2, adam_rate=recipe.adam_rate / 3)
 
 
 class OnDemand(dict[str, dict[str, NDArray[Any]]]):
@@ -314,9 +268,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the state and the model")
     parser.add_argument("--minutes", type=float, default=60.0, help="training time in all, over every resumption")
     parser.add_argument("--mixture", type=Path, default=MIXTURE, help="what to teach: a YAML file (docs/flan.md)")
+    parser.add_argument(
+        "--from", type=Path, dest="start", metavar="FOLDER", help="a model of this recipe to go on from"
+    )
     parser.add_argument("--toy", action="store_true", help="a tiny shape that shows the recipe works")
     given = parser.parse_args()
-    pretrain(given.data, given.out, given.minutes, TOY if given.toy else Recipe(), given.mixture)
+    recipe = TOY if given.toy else ON_GPU if torch.cuda.is_available() else Recipe()
+    pretrain(given.data, given.out, given.minutes, recipe, given.mixture, given.start)
 
 
 if __name__ == "__main__":
