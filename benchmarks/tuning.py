@@ -4,7 +4,7 @@ FILE holds one JSON object a line with `dialogue` and `summary`. Every way train
 batches of `--batch`; rounds of all ways follow each other in one process with one thread, and on a CPU its own seconds are
 what is counted, so that a busy machine is busy for all of them.
 A real token is one of a prompt or a summary; padding does not count. Printed are medians, and the ratio to the second way
-with the smallest and largest ratio of a round; beside it the share of this machine's measured bf16 matmul peak that the
+with the smallest and largest ratio of a round; on a GPU also the share of its measured bf16 matmul peak that the
 real tokens' arithmetic comes to. The losses of each way are compared at the end.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -117,19 +118,33 @@ def trained(
     loss = run.train().training_loss
     passed = clock() - began
     read, written = (sum(len(pair[side]) for pair in data) for side in ("input_ids", "labels"))
-    return (read + written) / passed, 6 * (inner(model.encoder) * read + inner(model.decoder) * written) / passed, loss
+    through = [passed_by(model, prompts) for prompts in (True, False)]
+    return (read + written) / passed, 6 * (through[0] * read + through[1] * written) / passed, loss
 
 
-def inner(stack: Any) -> int:
-    """Parameters that a token passes through in this stack: all but the embedding, which is only looked up."""
-    return sum(one.numel() for name, one in stack.named_parameters() if "embed_tokens" not in name)
+def passed_by(model: Any, prompts: bool) -> int:
+    """Parameters that a token of a prompt, or of a summary, is multiplied with; a prompt also gives keys and values to the decoder."""
+    crossing = ("EncDecAttention.k.", "EncDecAttention.v.")
+    named = [
+        (name, one.numel())
+        for name, one in model.named_parameters()
+        if "shared" not in name and "embed_tokens" not in name
+    ]
+    read = sum(count for name, count in named if name.startswith("encoder.") or any(part in name for part in crossing))
+    return (
+        read
+        if prompts
+        else sum(count for _, count in named)
+        - read
+        + (model.shared.weight.numel() if model.config.tie_word_embeddings else 0)
+    )
 
 
 def measure(make: Callable[[], Any], tokenizer: Any, data: list[dict[str, list[int]]], rounds: int, size: int) -> None:
     speeds: dict[str, list[float]] = {way: [] for way in WAYS}
     work: dict[str, list[float]] = {way: [] for way in WAYS}
     losses: dict[str, float] = {}
-    peak = matmul_peak(DEVICE)
+    peak = matmul_peak(DEVICE) if DEVICE.type == "cuda" else math.nan
     for _ in range(rounds):
         for way in WAYS:
             torch.manual_seed(0)
@@ -137,13 +152,14 @@ def measure(make: Callable[[], Any], tokenizer: Any, data: list[dict[str, list[i
             speeds[way].append(speed)
             work[way].append(arithmetic)
     base = speeds[list(WAYS)[1]]
-    print(f"Matmul peak in bf16: {peak / 1e12:.2f} TFLOP/s\n")
+    if DEVICE.type == "cuda":
+        print(f"Matmul peak in bf16: {peak / 1e12:.0f} TFLOP/s\n")
     print("| way | real tokens/s | ratio (smallest to largest) | share of the peak | mean loss of the pass |")
     print("|---|---|---|---|---|")
     for way, found in speeds.items():
         ratios = sorted(one / other for one, other in zip(found, base, strict=True))
         spread = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        share = f"{median(work[way]) / peak:.1%}"
+        share = f"{median(work[way]) / peak:.1%}" if DEVICE.type == "cuda" else "–"  # a CPU's seconds are its own
         print(f"| {way} | {median(found):,.0f} | {spread} | {share} | {losses[way]:.3f} |", flush=True)
 
 

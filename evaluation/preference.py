@@ -85,10 +85,10 @@ class Cards:
         """Whether the tuned summary is card A for this chat."""
         return self._dice(chat).random() < 0.5
 
-    @property
-    def mark(self) -> str:
-        """Names these cards without saying whose they are; a judgement on other cards is none on these."""
-        return f"{self._dice('mark').getrandbits(64):016x}"
+    def mark(self, chat: str) -> str:
+        """Names this chat's two cards without saying whose they are; a judgement on other cards, or other summaries, is none on these."""
+        dice = self._dice(f"mark\n{chat}\n{self.pairs[chat]}")
+        return f"{dice.getrandbits(64):016x}"
 
     def judged(self, chat: str, card: str) -> Judgement:
         """What choosing card "A", "B" or "tie" on this chat says. Raises ValueError for any other card."""

@@ -13,13 +13,13 @@ from typing import Any
 class Decoding:
     """How a summary is drawn from a model: deterministic, greedy or by beam search."""
 
-    max_new_tokens: int = 80
+    max_new_tokens: int = 96
     beams: int = 1
     loop: int = 16  # tokens: where a run of so many would come again, the summary ends whole before it; 0: goes on
 
     @property
     def signature(self) -> str:
-        """Such as `greedy max80 loop16 whole` or `beam4 max80 loop0`: goes into every score's signature."""
+        """Such as `greedy max96 loop16 whole` or `beam4 max96 loop0`: goes into every score's signature."""
         search = "greedy" if self.beams == 1 else f"beam{self.beams}"
         return f"{search} max{self.max_new_tokens} loop{self.loop}{' whole' * (self.loop > 0)}"
 

@@ -108,7 +108,7 @@ def test_an_invented_name_and_amount_are_counted_as_unsupported(chats: Dataset) 
 def test_the_signature_says_what_was_measured_with_what(chats: Dataset) -> None:
     signature = measure(FirstSentence(), chats, "test", DEFAULT, Decoding()).signature
     assert (signature.data, signature.split, signature.n) == (chats.digest, "test", 7)
-    assert (signature.template, signature.decoding) == (DEFAULT.pattern, "greedy max80 loop16 whole")
+    assert (signature.template, signature.decoding) == (DEFAULT.pattern, "greedy max96 loop16 whole")
     assert (signature.metrics, signature.model) == (METRICS, "first sentence@0123456789ab")
 
 

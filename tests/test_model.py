@@ -299,5 +299,5 @@ def test_a_summary_that_would_go_round_in_circles_ends_with_its_last_whole_sente
 
 
 def test_the_signature_says_how_the_text_was_drawn() -> None:
-    assert Decoding().signature == "greedy max80 loop16 whole"
+    assert Decoding().signature == "greedy max96 loop16 whole"
     assert Decoding(40, 4, 0).signature == "beam4 max40 loop0"

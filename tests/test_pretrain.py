@@ -8,15 +8,16 @@ import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from dialogues.dialogue import Dialogue, Turn
+from dialogues.dialogue import Dialogue, Refused, Turn
 from prompting.catalog import TEMPLATES
-from tuning.batches import ALIKE, GROUPS, batch, copying, corrupt, load, ragged, store
+from tuning.batches import ALIKE, GROUPS, batch, copying, corrupt, load, ragged, shares, store
 from tuning.chat_rows import BAD, columns, read
 from tuning.chats import Chat, cut, labelled, varied
 from tuning.mixture_file import read_mixture
@@ -93,14 +94,35 @@ def test_running_the_command_again_goes_on_from_the_saved_step(data: Path, mixtu
 
 
 def test_a_model_is_taken_further_from_its_weights_with_its_tokenizer_and_no_plain_text_first(
-    data: Path, mixture: Path, trained: Path, tmp_path: Path
+    data: Path, mixture: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[float] = []
+
+    def watched(*given: Any) -> Any:
+        asked.append(given[-1])
+        return batch(*given)
+
+    monkeypatch.setattr("tuning.pretrain.batch", watched)
     pretrain(data, tmp_path, 0.02, TOY, mixture, start=trained / "model")
+    assert asked and all(shares(progress)[1] < 0.1 for progress in asked)
     before, after = (AutoModelForSeq2SeqLM.from_pretrained(folder / "model") for folder in (trained, tmp_path))
     moved = (after.shared.weight - before.shared.weight).norm() / before.shared.weight.norm()
     assert 0 < moved < 0.5  # a fresh start would lie farther away than the weights are large
     assert not (tmp_path / "pretrained").exists()
     assert (tmp_path / "model" / "tokenizer.json").read_bytes() == (trained / "model" / "tokenizer.json").read_bytes()
+
+
+def test_a_model_that_is_not_there_or_has_another_tokenizer_is_refused_before_any_work(
+    data: Path, mixture: Path, trained: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused, match="no model in"):
+        pretrain(data, tmp_path, 0.02, TOY, mixture, start=tmp_path / "nowhere")
+    shutil.copytree(trained / "tokenizer", tmp_path / "tokenizer")
+    with (tmp_path / "tokenizer" / "tokenizer.json").open("a") as file:
+        file.write(" ")
+    with pytest.raises(Refused, match="is not the tokenizer of"):
+        pretrain(data, tmp_path, 0.02, TOY, mixture, start=trained / "model")
+    assert not (tmp_path / "arrays").exists()
 
 
 def test_a_batch_depends_on_its_step_only_and_keeps_to_the_token_budget(trained: Path) -> None:
@@ -119,6 +141,7 @@ def test_the_arrays_are_the_same_however_many_processes_make_them(
         trained / "tokenizer", tmp_path / "tokenizer"
     )  # one that is learnt anew may differ in its last pieces
     monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("tuning.prepare.SHARE", 70)
     prepare(data, tmp_path, TOY, mixture)
     for name in GROUPS:
         alone, together = (load(folder / "arrays" / f"{name}.npz") for folder in (tmp_path, trained))
@@ -127,12 +150,15 @@ def test_the_arrays_are_the_same_however_many_processes_make_them(
 
 def test_rows_alike_in_length_lie_side_by_side_and_none_is_lost(tmp_path: Path) -> None:
     rng = random.Random(0)
-    pairs = [([rng.randrange(600) for _ in range(rng.randrange(1, 90))], [number, 1]) for number in range(50)]
+    pairs = [
+        ([rng.randrange(600) for _ in range(rng.randrange(1, 90))], [number] * rng.randrange(1, 9))
+        for number in range(50)
+    ]
     store(tmp_path / "rows.npz", [ragged(pairs[:20]), ragged(pairs[20:])])
     stored = load(tmp_path / "rows.npz")
     sources, targets = (np.split(stored[side], stored[f"{side}_ends"][:-1]) for side in ("source", "target"))
     assert sorted(zip(map(list, targets), map(list, sources), strict=True)) == sorted((b, a) for a, b in pairs)
-    widths = [len(source) // ALIKE for source in sources]
+    widths = [(len(source) // ALIKE, len(target)) for source, target in zip(sources, targets, strict=True)]
     assert widths == sorted(widths)
 
 
@@ -249,8 +275,13 @@ def test_what_one_side_asked_or_said_about_a_word_is_told_of_that_side_alone() -
     rows = [columns(chat, random.Random(seed)) for seed in range(80)]
     asked = {row["questions"] for row in rows}
     assert "" in asked and any(one.endswith('asked "Which city are you in?"') for one in asked)
+    assert {row["word"] for row in rows} >= {"", "blocked", "office"}
     for row in rows:
-        assert row["word"] in row["turn"]
+        if row["questions"]:
+            assert f"{row['who']}: Which city are you in?" in row["dialogue"]
+        if row["word"]:
+            assert row["word"] in row["turn"] and row["word"] in row["restated"]
+            assert row["dialogue"].lower().count(row["word"]) == 1
         assert row["explained"].endswith("has blocked the card 351531510, Ben.")
         assert row["ending"].endswith("to send the new card to their office.")
 

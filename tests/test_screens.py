@@ -170,21 +170,28 @@ def test_opening_the_tab_keeps_the_runs_that_are_shown_unless_another_one_is_bei
 def test_among_several_runs_blind_judgements_are_kept_with_the_run_that_is_judged(settings, runs, comparison):
     judge, told = handler(settings, "judge"), handler(settings, "told")
     cards = Cards("Ann", 200, _pairs(comparison, 200))
-    said = {"chat": cards.following([]), "hand": cards.mark, "card": "tie"}
+    said = {"chat": (chat := cards.following([])), "hand": cards.mark(chat), "card": "tie"}
     judge(runs[:2], 2 * RUN + 200, "Ann", "ada", gr.EventData(None, said))
     assert "Nobody has judged" in told(runs[:1], 200, "ada") and "1 ties" in told(runs[1:2], 200, "ada")
 
 
 def test_a_key_that_meets_cards_dealt_to_another_name_judges_nothing(settings, runs, comparison):
     cards = Cards("Ann", 200, _pairs(comparison, 200))
-    said = {"chat": cards.following([]), "hand": cards.mark, "card": "A"}
+    said = {"chat": (chat := cards.following([])), "hand": cards.mark(chat), "card": "A"}
     dealt = handler(settings, "judge")(runs[:1], 200, "Ben", "ada", gr.EventData(None, said))
     assert "Ben: pair 1 of" in dealt and "Nobody has judged" in handler(settings, "told")(runs[:1], 200, "ada")
 
 
+def test_a_key_that_comes_after_the_summaries_were_made_anew_judges_nothing(settings, runs, comparison):
+    older = Cards("Ann", 200, dict.fromkeys(_pairs(comparison, 200), "what the two summaries were before"))
+    said = {"chat": (chat := older.following([])), "hand": older.mark(chat), "card": "A"}
+    handler(settings, "judge")(runs[:1], 200, "Ann", "ada", gr.EventData(None, said))
+    assert not kept(open_run(settings.runs, runs[0]).preferences)
+
+
 def test_a_pair_is_judged_once_however_often_its_key_arrives(settings, runs, comparison):
     cards = Cards("Ann", 200, _pairs(comparison, 200))
-    said = {"chat": cards.following([]), "hand": cards.mark, "card": "tie"}
+    said = {"chat": (chat := cards.following([])), "hand": cards.mark(chat), "card": "tie"}
     for _ in range(3):
         dealt = handler(settings, "judge")(runs[:1], 200, "Ann", "ada", gr.EventData(None, said))
     assert "Ann: pair 2 of" in dealt

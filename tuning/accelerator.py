@@ -36,6 +36,14 @@ def free_bytes() -> int:
     return min(torch.cuda.mem_get_info(number)[0] for number in range(gpus()))
 
 
+def give_back() -> None:
+    """Leave a GPU's memory to others: torch keeps what it has once taken, though nothing lies in it any more."""
+    if gpus():
+        import torch
+
+        torch.cuda.empty_cache()
+
+
 @lru_cache(maxsize=1)
 def has_bf16() -> bool:
     """Whether GPU or processor multiplies bf16 numbers itself; where it does not, bf16 would only be slower."""

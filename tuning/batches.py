@@ -40,8 +40,11 @@ def corrupt(ids: list[int], sentinels: list[int], rng: random.Random) -> tuple[l
 
 def ragged(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Ragged:
     """Prompt and answer ids end to end, and the length of each: (source, lengths), (target, lengths)."""
-    source, target = ((np.fromiter((one for pair in pairs for one in pair[side]), np.uint16), np.array([len(pair[side]) for pair in pairs], int)) for side in (0, 1))  # fmt: skip
-    return source, target
+    return _end_to_end([source for source, _ in pairs]), _end_to_end([target for _, target in pairs])
+
+
+def _end_to_end(rows: Sequence[Sequence[int]]) -> Row:
+    return np.fromiter((one for row in rows for one in row), np.uint16), np.array([len(row) for row in rows], int)
 
 
 def store(path: Path, parts: Iterable[Ragged]) -> None:
@@ -55,7 +58,7 @@ def store(path: Path, parts: Iterable[Ragged]) -> None:
         shift = starts - (ends - lengths[order])  # from where a row will lie to where it lies now
         flat |= {name: ids[np.arange(len(ids)) + np.repeat(shift, lengths[order])], f"{name}_ends": ends}
     draft = path.with_suffix(".tmp.npz")
-    np.savez(draft, allow_pickle=False, **flat)
+    np.savez(draft, **flat)  # type: ignore[arg-type]
     draft.replace(path)
 
 

@@ -140,7 +140,7 @@ def _spoken(chat: Chat, said: Reading, rng: random.Random) -> dict[str, str]:
     spoken = [" ".join(turn.text.split()[:50]) for turn in turns if turn.speaker == who]
     asked = [one for turn in turns if turn.speaker == who for one in sentences(turn.text) if one.endswith("?") and not is_closing(one)]  # fmt: skip
     return {
-        "turn": f"{turn.speaker}: {turn.text}", "speaker": turn.speaker, "restated": " ".join(told), "word": _only_here(turn.text, chat, rng),
+        "turn": f"{turn.speaker}: {turn.text}", "speaker": turn.speaker, "restated": " ".join(told), "word": _only_here(turn.text, " ".join(told), chat, rng),
         "quote": " ".join(turn.text.split()[:12]), "who": who, "first": spoken[0], "last": spoken[-1],
         "questions": " ".join(_restated(one, who, said) for one in asked[:2]),
     }  # fmt: skip
@@ -151,10 +151,11 @@ def _restated(sentence: str, speaker: str, said: Reading) -> str:
     return said_by_agent(sentence, said.other) if by_agent else said_by_customer(sentence, said.who)
 
 
-def _only_here(text: str, chat: Chat, rng: random.Random) -> str:
-    """A longer word of `text` that no other turn has; "" where there is none."""
+def _only_here(text: str, told: str, chat: Chat, rng: random.Random) -> str:
+    """A longer word of `text` that is in `told` and in no other turn; "" where there is none."""
     whole = chat.dialogue.text.lower()
-    words = [word for word in re.findall(r"[a-z]{5,}", text) if len(re.findall(rf"\b{word}\b", whole)) == 1]
+    common = set(re.findall(r"[a-z]{5,}", text)) & set(re.findall(r"[a-z]{5,}", told))
+    words = sorted(word for word in common if len(re.findall(rf"\b{word}\b", whole)) == 1)
     return rng.choice(words) if words else ""
 
 

@@ -15,7 +15,7 @@ from dialogues.dialogue import Dataset
 from prompting.model import count_tokens
 from prompting.source import BASE_MODELS, ModelRefused, find
 from tuning.accelerator import free_bytes as free_memory
-from tuning.accelerator import gpus, processes
+from tuning.accelerator import give_back, gpus, processes
 from tuning.plan import (
     FULL,
     LORA,
@@ -126,6 +126,7 @@ def time_step(plan: Plan, dataset: Dataset, *, base_models: Path = BASE_MODELS) 
     with _timing:
         if key not in _steps or time.monotonic() - _steps[key][1] > FRESH:
             _steps[key] = _timed(plan, dataset, base_models), time.monotonic()
+            give_back()  # this process goes on, and the memory is for the runs
         return _steps[key][0]
 
 

@@ -12,7 +12,8 @@ from transformers.activations import NewGELUActivation
 
 NO_LOSS = -100  # transformers' mark for a label that is padding
 HIDDEN = -30_000.0  # added to the score of what must not be looked at; finite, so that a row of padding stays a number
-ROWS = 512  # labels whose scores over the vocabulary are held at once on a CPU: what its cache can keep; a GPU holds eight times as many
+ROWS = 512  # labels whose scores over the vocabulary are held at once: what a processor's cache can keep
+GPU_ROWS = 4096
 
 
 class _Norm(torch.autograd.Function):
@@ -34,12 +35,12 @@ class _Norm(torch.autograd.Function):
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy of `hidden @ weight.T` with `labels`; scores exist for `ROWS` labels at a time, gradients at once."""
+    """Mean cross-entropy of `hidden @ weight.T` with `labels`; scores exist for some labels at a time, gradients at once."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
         hidden_grad, weight_grad = torch.empty_like(hidden), torch.zeros(weight.shape, device=weight.device)
-        total, held = torch.zeros((), device=hidden.device), ROWS if hidden.is_cpu else 8 * ROWS
+        total, held = torch.zeros((), device=hidden.device), ROWS if hidden.is_cpu else GPU_ROWS
         for start in range(0, len(labels), held):
             rows, truth = hidden[start : start + held], labels[start : start + held, None]
             scores = rows @ weight.T

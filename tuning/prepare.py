@@ -16,8 +16,9 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
+from dialogues.dialogue import Problem
 from tuning.batches import Ragged, corrupt, ragged, store
-from tuning.mixture import Mixture
+from tuning.mixture import Mixture, MixtureRefused
 from tuning.mixture_file import read_mixture
 from tuning.tokenizer import EOS, PAD, SENTINELS, SPECIAL, train_tokenizer
 
@@ -45,11 +46,10 @@ class Recipe:
     adam_rate: float = 0.003
     seed: int = 0
     cases: int = 230_000
-    rounds: int = 1  # times that plain text is corrupted anew
     save_minutes: float = 4.0
 
 
-ON_GPU = Recipe(tokens=65_536, cases=1_200_000, rounds=4)
+ON_GPU = Recipe(tokens=65_536, cases=850_000)
 TOY = Recipe(
     vocabulary=600,
     width=32,
@@ -64,17 +64,17 @@ TOY = Recipe(
 
 
 def prepare(data: Path, out: Path, recipe: Recipe, mixture_file: Path) -> PreTrainedTokenizerFast:
-    """Tokenizer and token arrays on disk, made once; whole when `arrays/whole.json` is there."""
+    """Tokenizer and token arrays on disk, made once; whole when `arrays/whole.json` is there. A tokenizer that lies in `out` is kept."""
     if not (out / "arrays" / "whole.json").exists():
         mixture = read_mixture(mixture_file, data, recipe.seed)
         texts = stretches(mixture, recipe.seed)
         if not (out / "tokenizer").exists():
-            _tokenizer(mixture, texts, recipe).save_pretrained(out / "tokenizer")
+            _tokenizer(mixture, texts, recipe).save_pretrained(out / ".tokenizer.tmp")
+            (out / ".tokenizer.tmp").rename(out / "tokenizer")
         (out / "arrays").mkdir(exist_ok=True)
         with _workers(mixture_file, data, recipe.seed, out / "tokenizer") as pool:
-            plain = texts * recipe.rounds
-            starts = range(0, len(plain), SHARE)
-            store(out / "arrays" / "spans.npz", pool.map(_spans, starts, (plain[at : at + SHARE] for at in starts)))
+            starts = range(0, len(texts), SHARE)
+            store(out / "arrays" / "spans.npz", pool.map(_spans, starts, (texts[at : at + SHARE] for at in starts)))
             starts = range(0, recipe.cases, SHARE)
             stops = (min(at + SHARE, recipe.cases) for at in starts)
             store(out / "arrays" / "tasks.npz", pool.map(_tasks, starts, stops))
@@ -89,6 +89,8 @@ def stretches(mixture: Mixture, seed: int) -> list[str]:
         for text in dict.fromkeys(mixture.texts())
         for start in range(0, min(len(text), STRETCHES * STRETCH), STRETCH)
     ]
+    if not pieces:
+        raise MixtureRefused(Problem("The mixture has no text to read.", "Name files that hold rows.", field="file"))
     random.Random(seed).shuffle(pieces)
     return pieces
 
@@ -103,7 +105,7 @@ def _tokenizer(mixture: Mixture, texts: list[str], recipe: Recipe) -> PreTrained
 
 
 class _Share:
-    """What each process holds: the mixture and the tokenizer."""
+    """What each process holds."""
 
     mixture: Mixture
     tokenizer: PreTrainedTokenizerFast

@@ -13,6 +13,7 @@ import json
 import math
 import re
 import shutil
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -25,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
+from dialogues.dialogue import Problem, Refused
 from prompting.catalog import TEMPLATES
 from tuning import objective
 from tuning.batches import PRETRAINING, batch, load
@@ -175,7 +177,7 @@ def probe(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[
 
 
 def report(training: Training, tokenizer: PreTrainedTokenizerFast, prompts: list[str], loss: float, out: Path) -> None:
-    """Append one line to `log.jsonl`: step, loss, speed, share of this machine's matmul peak, the copy probe and three samples."""
+    """Append one line to `log.jsonl`: step, loss, speed, share of this machine's matmul peak, the copy probe and its first samples."""
     copied, texts = probe(training, tokenizer, prompts)
     speed = training.tokens / max(training.seconds, 1e-9)
     work = 6 * sum(one.numel() for name, one in training.model.named_parameters() if "shared" not in name) * speed
@@ -207,12 +209,11 @@ def pretrain(
     `out/pretrained` is the model before its first task. With `start`, a folder with a model, training begins LATER with it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    if start and not (out / "tokenizer").exists():
-        PreTrainedTokenizerFast.from_pretrained(start).save_pretrained(out / "tokenizer")
+    given = _given(start, out / "tokenizer") if start else None
     tokenizer = prepare(data, out, recipe, mixture_file)
     arrays = OnDemand(out / "arrays")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = _given(start) if start else new_model(recipe, len(tokenizer))
+    model = given or new_model(recipe, len(tokenizer))
     training = Training(model.to(device).train(), optimizers(model, _gentler(recipe) if start else recipe))
     training.restore(out)
     kept = ChatRows(data, kept=True).chats
@@ -223,16 +224,16 @@ def pretrain(
         passed = training.seconds / (minutes * 60)
         return LATER + (1 - LATER) * passed if start else passed
 
-    def drawn(step: int) -> dict[str, NDArray[np.int64]]:
-        return batch(arrays, recipe.tokens, len(tokenizer), recipe.seed, step, progress())
+    def drawn(step: int, at: float) -> dict[str, NDArray[np.int64]]:
+        return batch(arrays, recipe.tokens, len(tokenizer), recipe.seed, step, at)
 
     with ThreadPoolExecutor(1) as ahead:  # the next batch is made while this one is learnt
-        coming = ahead.submit(drawn, training.step)
+        coming = ahead.submit(drawn, training.step, progress())
         while training.seconds < minutes * 60:
             began, now = time.perf_counter(), progress()
             if not start and now >= PRETRAINING and not (out / "pretrained").exists():
                 export(model, out / "tokenizer", out / "pretrained")
-            learnt, coming = coming.result(), ahead.submit(drawn, training.step + 1)
+            learnt, coming = coming.result(), ahead.submit(drawn, training.step + 1, now)
             loss = learn(training, learnt, now)
             mean = torch.where(mean.isnan(), loss, 0.98 * mean + 0.02 * loss)
             training.seconds += time.perf_counter() - began
@@ -242,7 +243,15 @@ def pretrain(
                 saved = time.perf_counter()
 
 
-def _given(folder: Path) -> T5ForConditionalGeneration:
+def _given(folder: Path, tokenizer: Path) -> T5ForConditionalGeneration:
+    """The model in `folder`; its tokenizer is put where the recipe looks for one. Raises Refused."""
+    if not (folder / "config.json").is_file() or not (folder / "tokenizer.json").is_file():
+        raise Refused(Problem(f"There is no model in {folder}.", "Give a folder with config, weights and tokenizer.", field="from"))  # fmt: skip
+    if not tokenizer.exists():
+        PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True).save_pretrained(tokenizer)
+    if (tokenizer / "tokenizer.json").read_bytes() != (folder / "tokenizer.json").read_bytes():
+        reason = f"{tokenizer} is not the tokenizer of {folder}: its numbers would mean other words."
+        raise Refused(Problem(reason, "Give another --out.", field="from"))
     return T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
 
 
@@ -274,7 +283,11 @@ def main() -> None:
     parser.add_argument("--toy", action="store_true", help="a tiny shape that shows the recipe works")
     given = parser.parse_args()
     recipe = TOY if given.toy else ON_GPU if torch.cuda.is_available() else Recipe()
-    pretrain(given.data, given.out, given.minutes, recipe, given.mixture, given.start)
+    try:
+        pretrain(given.data, given.out, given.minutes, recipe, given.mixture, given.start)
+    except Refused as refusal:
+        print(*refusal.problems, sep="\n", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -75,13 +75,6 @@ def step_seconds(plan: Plan, dataset: Dataset, base_models: Path) -> float:
     The mean over batches of short, middling and long chats, which is what batches of like length come to. Nothing is
     kept. Raises ModelRefused where the model is not on this machine, and whatever the machine says to it.
     """
-    try:
-        return _measured(plan, dataset, base_models)
-    finally:
-        torch.cuda.empty_cache()  # this process goes on, and a GPU's memory is for the runs; without a GPU nothing happens
-
-
-def _measured(plan: Plan, dataset: Dataset, base_models: Path) -> float:
     source = find(plan.base_model, base_models, fetch=False)
     tokenizer, model = open_tokenizer(source.folder), trainable(source, plan)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

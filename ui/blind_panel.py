@@ -60,8 +60,8 @@ def build(settings: Settings, owner: gr.BrowserState, run: gr.Dropdown, step: gr
         with as_messages("Not kept"):
             comparison, step, store = asked_of(run_ids, at, key)
             hand, chat = _cards(comparison, step, name), str(event._data["chat"])
-            # The pair on the table and no other: not one that was dealt to another name, nor the same one twice.
-            if event._data["hand"] == hand.mark and chat == hand.following(kept(store.preferences)):
+            # The pair on the table and no other: not one dealt to another name or of older summaries, nor the same one twice.
+            if chat == hand.following(kept(store.preferences)) and event._data["hand"] == hand.mark(chat):
                 keep(store.preferences, hand.judged(chat, str(event._data["card"])))
             return proof(_next(comparison, hand, kept(store.preferences)))
 
@@ -131,7 +131,7 @@ def _pair(row: Row, hand: Cards) -> str:
     buttons = _card("A", "1", first) + _card("B", "3", second)
     tie = tag("button", "No difference <kbd>2</kbd>", type="button", data_card="tie", class_="tie")
     body = turns_html(row.turns) + tag("div", buttons, class_="cards") + tie
-    return tag("article", body, class_="sheet", data_chat=row.example_id, data_hand=hand.mark)
+    return tag("article", body, class_="sheet", data_chat=row.example_id, data_hand=hand.mark(row.example_id))
 
 
 def _card(name: str, key: str, text: str) -> str:
