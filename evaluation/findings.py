@@ -73,8 +73,10 @@ def verdict(checkpoints: Sequence[CheckpointScores], best: int | None, chosen: i
 
 def claim(before: CheckpointScores, after: CheckpointScores) -> str:
     """How `after` differs from `before`, in one sentence; `after.change` is the paired difference between the two."""
-    text = f"{_overlap_words(before, after)}; {_invention_words(before, after)}."
-    return text[0].upper() + text[1:]
+    text = "; ".join(
+        filter(None, (_overlap_words(before, after), _invention_words(before, after), _kept_words(before, after)))
+    )
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def badges(reports: Sequence[Report]) -> tuple[str, ...]:
@@ -162,6 +164,18 @@ def _invention_words(before: CheckpointScores, after: CheckpointScores) -> str:
     if change.below_zero or change.above_zero:
         return f"{facts} {'fall' if change.below_zero else 'rise'} from {old} to {new} ({words})"
     return f"no evidence that {facts} change ({old} to {new}, {words})"
+
+
+def _kept_words(before: CheckpointScores, after: CheckpointScores) -> str:
+    """Key facts lost or won, where that is sure: a score may rise while the summaries tell less. "" otherwise."""
+    change, was, now = _change(after, "coverage"), _mean(before, "coverage").mean, _mean(after, "coverage").mean
+    if was is None or now is None or not (change.above_zero or change.below_zero):
+        return ""
+    if before.step:
+        more = "more" if change.above_zero else "fewer"
+        return f"it keeps {more} key facts ({number(now)} against {number(was)} %, {ci(change)} of the difference)"
+    verb = "rise" if change.above_zero else "fall"
+    return f"key facts kept {verb} from {number(was)} to {number(now)} % ({ci(change)} of the change)"
 
 
 def _against_words(facts: str, figures: str, change: Interval) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evaluation.findings import CheckpointScores, best_step, verdict
 from evaluation.significance import Interval
 
@@ -21,6 +23,26 @@ def test_the_sentence_of_the_product_page() -> None:
         "Checkpoint 600 beats zero-shot by +9.8 ROUGE-L (95 % CI 8.1 to 11.4, n = 110); "
         "unsupported facts per summary fall from 0.9 to 0.2 (95 % CI −0.9 to −0.5 of the change)."
     )
+
+
+def test_a_better_score_that_loses_key_facts_says_so_and_an_unsure_loss_is_not_claimed() -> None:
+    gain = Interval(2.3, 0.7, 3.8, 140)
+    for lost, said in (
+        (
+            Interval(-12.7, -15.8, -9.9, 140),
+            "; key facts kept fall from 37.3 to 24.6 % (95 % CI −15.8 to −9.9 of the change).",
+        ),
+        (Interval(-12.7, -26.0, 0.6, 140), "of the change)."),
+    ):
+        zero, after = checkpoint(0, 22.9, 0.2, NOTHING, NOTHING), checkpoint(320, 25.2, 0.1, gain, NOTHING)
+        zero = replace(zero, means={**zero.means, "coverage": Interval(37.3, 35.0, 39.0, 140)})
+        after = replace(
+            after,
+            means={**after.means, "coverage": Interval(24.6, 22.0, 27.0, 140)},
+            change={**after.change, "coverage": lost},
+        )
+        text = verdict([zero, after], 320, 320)
+        assert text.endswith(said) and ("key facts" in text) == bool(lost.below_zero)
 
 
 def test_a_small_but_certain_change_is_not_rounded_to_nothing() -> None:
