@@ -34,7 +34,8 @@ from tuning.pretrain import matmul_peak
 from tuning.trainer import Tuner
 
 WINDOW = 512
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+ON_GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if ON_GPU else "cpu")
 
 
 def shaped(**shape: int) -> T5:
@@ -93,7 +94,7 @@ def pairs(file: Path, tokenizer: Any, count: int) -> list[dict[str, list[int]]]:
 
 def clock() -> float:
     """Seconds of a GPU's wall clock; on a CPU those that this process had of it, so that other work counts for nobody."""
-    return time.perf_counter() if torch.cuda.is_available() else time.process_time()
+    return time.perf_counter() if ON_GPU else time.process_time()
 
 
 def trained(
@@ -104,7 +105,7 @@ def trained(
     run = trainer(
         model=model,
         args=Seq2SeqTrainingArguments(
-            tempfile.gettempdir(), num_train_epochs=1, per_device_train_batch_size=size, learning_rate=1e-4, use_cpu=not torch.cuda.is_available(),
+            tempfile.gettempdir(), num_train_epochs=1, per_device_train_batch_size=size, learning_rate=1e-4, use_cpu=not ON_GPU,
             report_to="none", disable_tqdm=True, save_strategy="no", logging_strategy="no", seed=0, **settings,
         ),
         train_dataset=[dict(pair) for pair in data],
@@ -118,33 +119,26 @@ def trained(
     loss = run.train().training_loss
     passed = clock() - began
     read, written = (sum(len(pair[side]) for pair in data) for side in ("input_ids", "labels"))
-    through = [passed_by(model, prompts) for prompts in (True, False)]
-    return (read + written) / passed, 6 * (through[0] * read + through[1] * written) / passed, loss
+    prompt, summary = passed_by(model)
+    return (read + written) / passed, 6 * (prompt * read + summary * written) / passed, loss
 
 
-def passed_by(model: Any, prompts: bool) -> int:
-    """Parameters that a token of a prompt, or of a summary, is multiplied with; a prompt also gives keys and values to the decoder."""
+def passed_by(model: Any) -> tuple[int, int]:
+    """Parameters that a token of a prompt, and one of a summary, is multiplied with; a prompt also gives keys and values to the decoder."""
     crossing = ("EncDecAttention.k.", "EncDecAttention.v.")
-    named = [
-        (name, one.numel())
-        for name, one in model.named_parameters()
-        if "shared" not in name and "embed_tokens" not in name
-    ]
-    read = sum(count for name, count in named if name.startswith("encoder.") or any(part in name for part in crossing))
-    return (
-        read
-        if prompts
-        else sum(count for _, count in named)
-        - read
-        + (model.shared.weight.numel() if model.config.tie_word_embeddings else 0)
-    )
+    sizes = {name: one.numel() for name, one in model.named_parameters() if "shared" not in name and "embed_tokens" not in name}  # fmt: skip
+    prompt = sum(size for name, size in sizes.items() if name.startswith("encoder.") or any(part in name for part in crossing))  # fmt: skip
+    tied = (
+        model.shared.weight.numel() if model.config.tie_word_embeddings else 0
+    )  # the output layer, else counted as its own
+    return prompt, sum(sizes.values()) - prompt + tied
 
 
 def measure(make: Callable[[], Any], tokenizer: Any, data: list[dict[str, list[int]]], rounds: int, size: int) -> None:
     speeds: dict[str, list[float]] = {way: [] for way in WAYS}
     work: dict[str, list[float]] = {way: [] for way in WAYS}
     losses: dict[str, float] = {}
-    peak = matmul_peak(DEVICE) if DEVICE.type == "cuda" else math.nan
+    peak = matmul_peak(DEVICE) if ON_GPU else math.nan
     for _ in range(rounds):
         for way in WAYS:
             torch.manual_seed(0)
@@ -152,14 +146,14 @@ def measure(make: Callable[[], Any], tokenizer: Any, data: list[dict[str, list[i
             speeds[way].append(speed)
             work[way].append(arithmetic)
     base = speeds[list(WAYS)[1]]
-    if DEVICE.type == "cuda":
+    if ON_GPU:
         print(f"Matmul peak in bf16: {peak / 1e12:.0f} TFLOP/s\n")
     print("| way | real tokens/s | ratio (smallest to largest) | share of the peak | mean loss of the pass |")
     print("|---|---|---|---|---|")
     for way, found in speeds.items():
         ratios = sorted(one / other for one, other in zip(found, base, strict=True))
         spread = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        share = f"{median(work[way]) / peak:.1%}" if DEVICE.type == "cuda" else "–"  # a CPU's seconds are its own
+        share = f"{median(work[way]) / peak:.1%}" if ON_GPU else "–"  # a CPU's seconds are its own
         print(f"| {way} | {median(found):,.0f} | {spread} | {share} | {losses[way]:.3f} |", flush=True)
 
 
@@ -174,7 +168,7 @@ def main() -> None:
     torch.set_num_threads(1)
     tokenizer = open_tokenizer(find("bundled").folder)
     data = pairs(given.file, tokenizer, given.pairs)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    device = torch.cuda.get_device_name() if ON_GPU else f"{torch.get_num_threads()} CPU threads"
     for shape in given.shape or list(SHAPES)[:2]:
         print(
             f"\n{shape}: {len(data)} pairs, batches of {given.batch}, {given.rounds} rounds, {device}, torch {torch.__version__}\n"

@@ -137,9 +137,8 @@ def test_a_batch_depends_on_its_step_only_and_keeps_to_the_token_budget(trained:
 def test_the_arrays_are_the_same_however_many_processes_make_them(
     data: Path, mixture: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(
-        trained / "tokenizer", tmp_path / "tokenizer"
-    )  # one that is learnt anew may differ in its last pieces
+    # A tokenizer that is learnt anew may differ in its last pieces.
+    shutil.copytree(trained / "tokenizer", tmp_path / "tokenizer")
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     monkeypatch.setattr("tuning.prepare.SHARE", 70)
     prepare(data, tmp_path, TOY, mixture)
